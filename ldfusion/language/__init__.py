@@ -1,0 +1,1 @@
+"""Language guidance: a sentence to a text feature (``text``), a text feature to decoder modulation (``modulation``)."""
