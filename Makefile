@@ -1,0 +1,46 @@
+# make demo     renders a scene pair, fuses it with the embedded weights and says where the pictures are
+# make test     runs the tests (the slow ones are left to `make nightly`)
+# make lint     ruff and mypy
+# Every target first makes the environment in VENV; it is installed again only when pyproject.toml has changed.
+# PIP_ARGS reaches pip, e.g. PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu" for a torch without CUDA.
+
+VENV ?= .venv
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+PIP_ARGS ?=
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTEST_ARGS ?=
+
+# Small tensors gain nothing from more than four threads, and lose a lot on machines with many cores.
+export OMP_NUM_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -gt 4 ] && echo 4 || echo $$n)
+
+.PHONY: demo test nightly lint install clean
+
+demo: $(STAMP)
+	$(BIN)/ldfusion demo -o demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+nightly: $(STAMP)
+	$(BIN)/python -m pytest -m "slow or not slow" --timeout 3600 $(PYTEST_ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@[ -n "$(PYTHON)" ] || { echo "make: no Python 3.11 or newer found; install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "make: $(PYTHON) cannot make an environment; install its venv module (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip --upgrade >/dev/null 2>&1 || { \
+		echo "make: $(VENV) has no pip; install the venv module of $(PYTHON) (Debian, Ubuntu: apt install python3-venv), then rm -r $(VENV)" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -e ".[train,eval,dev]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache

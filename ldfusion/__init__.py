@@ -1,0 +1,35 @@
+"""Fusion of a visible and an infrared image into one colour image, with its depth and a sentence about it.
+
+The public names are imported when they are first used, so that ``import ldfusion`` stays fast.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ldfusion.pipeline import LDFusionPipeline, load_pair
+    from ldfusion.types import FusionOutput
+
+__version__ = "0.1.0"
+__all__ = ["FusionOutput", "LDFusionPipeline", "__version__", "load_pair"]
+
+_HOMES = {
+    "FusionOutput": "ldfusion.types",
+    "LDFusionPipeline": "ldfusion.pipeline",
+    "load_pair": "ldfusion.pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home module at its first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ldfusion' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
