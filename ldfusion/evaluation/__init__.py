@@ -1,0 +1,1 @@
+"""Fusion metrics, their tables, and the evaluation of whole folders."""

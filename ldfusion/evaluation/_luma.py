@@ -1,0 +1,23 @@
+"""What every fusion metric does to its inputs before it computes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def check_luma(fused: Tensor, *sources: Tensor) -> None:
+    """Require (B, 1, H, W) luma of equal shape on the 0..255 scale; raise ValueError otherwise.
+
+    The upper end of the scale cannot be verified, since a dark image is also a valid one.
+    """
+    for image in (fused, *sources):
+        if image.ndim != 4 or image.shape[1] != 1:
+            raise ValueError(f"a fusion metric takes (B, 1, H, W) luma, got {tuple(image.shape)}")
+        if image.shape != fused.shape:
+            raise ValueError(f"sizes differ: fused {tuple(fused.shape)}, source {tuple(image.shape)}")
+
+
+def to_codes(image: Tensor) -> Tensor:
+    """8-bit grey codes of a 0..255 image: rounded half to even, clipped, int64, shape unchanged."""
+    return image.round().clamp(0, 255).to(torch.int64)
