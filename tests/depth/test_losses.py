@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from depth.losses import gradient_matching, ordered_alignment, ssi_loss, ssi_mae_loss
+
+
+@pytest.fixture
+def golden() -> tuple[torch.Tensor, torch.Tensor]:
+    """A 24x32 ramp with waves (target) and a prediction related to it by scale, shift and a ripple."""
+    i = torch.arange(24, dtype=torch.float64)[:, None]
+    j = torch.arange(32, dtype=torch.float64)[None]
+    target = 2 + 0.1 * i + 0.05 * j + 0.5 * torch.sin(i / 3)
+    prediction = 0.5 * target + 1 + 0.1 * torch.cos(j / 4)
+    return prediction[None, None], target[None, None]
+
+
+def test_golden_values(golden: tuple[torch.Tensor, torch.Tensor]) -> None:
+    prediction, target = golden
+    data = ssi_loss(prediction, target, alpha=0.0)
+    total = ssi_loss(prediction, target)
+    assert data.item() == pytest.approx(0.0090488, abs=2e-7)
+    residual = ordered_alignment(prediction, target) - target
+    assert gradient_matching(residual).item() == pytest.approx(0.3983825, abs=2e-6)
+    assert total.item() == pytest.approx(0.2082400, abs=2e-6)
+    assert ssi_mae_loss(prediction, target).item() == pytest.approx(0.1740401, abs=2e-7)
+
+
+@pytest.mark.parametrize("loss", [ssi_loss, ssi_mae_loss])
+def test_ignores_scale_and_shift_and_reduces_per_image(loss, golden: tuple[torch.Tensor, torch.Tensor]) -> None:
+    prediction, target = golden
+    batch = torch.cat((prediction, 7 * prediction + 3, target))
+    values = loss(batch, target.expand(3, -1, -1, -1))
+    assert values.shape == (3,)
+    assert values[1].item() == pytest.approx(values[0].item(), rel=1e-4)
+    assert values[2].item() == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", [ssi_loss, ssi_mae_loss])
+def test_invalid_pixels_do_not_count(loss, golden: tuple[torch.Tensor, torch.Tensor]) -> None:
+    prediction, target = golden
+    mask = torch.ones_like(target, dtype=torch.bool)
+    mask[..., 20:] = False
+    spoiled = target.masked_fill(~mask, math.nan)
+    inside = loss(prediction[..., :20], target[..., :20])
+    torch.testing.assert_close(loss(prediction, spoiled, mask), inside)
+    gradient = prediction.clone().requires_grad_()
+    loss(gradient, spoiled, mask).sum().backward()
+    assert gradient.grad is not None and gradient.grad.isfinite().all()
+    assert (gradient.grad[..., 20:] == 0).all()
+    assert loss(prediction, spoiled, torch.zeros_like(mask)).item() == 0
+
+
+@pytest.mark.parametrize("loss", [ssi_loss, ssi_mae_loss])
+@pytest.mark.parametrize("flat", ["prediction", "target", "both"])
+def test_constant_maps_stay_finite(loss, flat: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    prediction = torch.rand(2, 1, 32, 32, generator=generator)
+    target = torch.rand(2, 1, 32, 32, generator=generator)
+    if flat in ("prediction", "both"):
+        prediction = torch.ones_like(prediction)
+    if flat in ("target", "both"):
+        target = torch.full_like(target, 5)
+    prediction.requires_grad_()
+    value = loss(prediction, target)
+    value.sum().backward()
+    assert value.isfinite().all()
+    assert prediction.grad is not None and prediction.grad.isfinite().all()
+
+
+def test_reversed_order_is_punished_and_descends_to_the_right_order() -> None:
+    target = torch.linspace(0, 1, 64).view(1, 1, 8, 8)
+    unrelated = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert ssi_loss(-target, target, alpha=0.0).item() > 1.1 * ssi_loss(unrelated, target, alpha=0.0).item()
+    prediction = (0.1 * unrelated - target).requires_grad_()
+    optimizer = torch.optim.SGD([prediction], lr=5.0)
+    for _ in range(200):
+        optimizer.zero_grad()
+        ssi_loss(prediction, target, alpha=0.0).sum().backward()
+        optimizer.step()
+    correlation = torch.corrcoef(torch.stack((prediction.detach().flatten(), target.flatten())))[0, 1]
+    assert correlation > 0.99
+
+
+def test_shapes_must_agree() -> None:
+    with pytest.raises(ValueError, match="one shape"):
+        ssi_loss(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 9))
