@@ -74,7 +74,7 @@ class StudentEstimator(DepthEstimator):
 
     def __init__(self, network: DepthStudent, short_side: int | None = None) -> None:
         super().__init__(short_side or network.config["working_size"], STRIDE)
-        self.network: nn.Module = network
+        self.network = network
         self.channels = int(network.config["in_channels"])
 
     def predict(self, images: Tensor) -> Tensor:

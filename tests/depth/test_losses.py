@@ -76,7 +76,7 @@ def test_reversed_order_is_punished_and_descends_to_the_right_order() -> None:
     unrelated = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     assert ssi_loss(-target, target, alpha=0.0).item() > 1.1 * ssi_loss(unrelated, target, alpha=0.0).item()
     prediction = (0.1 * unrelated - target).requires_grad_()
-    optimizer = torch.optim.SGD([prediction], lr=5.0)
+    optimizer = torch.optim.Adam([prediction], lr=0.02)
     for _ in range(200):
         optimizer.zero_grad()
         ssi_loss(prediction, target, alpha=0.0).sum().backward()
