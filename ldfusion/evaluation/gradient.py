@@ -46,12 +46,12 @@ def qabf(fused: Tensor, visible: Tensor, infrared: Tensor) -> Tensor:
     """
     check_luma(fused, visible, infrared)
     edge_fused = _sobel(fused)
-    kept, weight = 0.0, 0.0
+    kept = weight = torch.zeros(fused.shape[0], dtype=torch.float64, device=fused.device)
     for source in (visible, infrared):
         edge = _sobel(source)
         kept = kept + (_edge_preservation(edge, edge_fused) * edge[0]).sum((1, 2, 3))
         weight = weight + edge[0].sum((1, 2, 3))
-    return torch.as_tensor(kept / weight)
+    return kept / weight
 
 
 def _sobel(image: Tensor) -> tuple[Tensor, Tensor]:
