@@ -16,7 +16,7 @@ class LDFusionError(Exception):
     exit_code = 1
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(" ".join(message.splitlines()))
 
 
 class InputError(LDFusionError):

@@ -1,0 +1,1 @@
+"""Files, images, colour, sizes and previews: everything between the disk and a tensor."""

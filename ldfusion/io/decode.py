@@ -1,0 +1,206 @@
+"""One image file to one numpy array with the channels and the bit depth it has on disk.
+
+PNG, JPEG and BMP are decoded by Pillow, TIFF by tifffile. Two gaps are filled: Pillow cuts 16-bit colour down to 8
+bits, so OpenCV decodes that once Pillow has found the file sound; and tifffile alone lacks LZW and JPEG-in-TIFF, which
+Pillow reads. The pixel count is checked on the header, before anything is decoded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from ldfusion.errors import InputError
+
+MAX_PIXELS = 200_000_000
+MIN_SIDE = 32
+
+_ORIENTATION = 274  # tag of EXIF and TIFF
+_BITS_PER_SAMPLE_16 = 16
+_MAX_CHANNELS = 4
+
+# The plugin classes are called directly: Image.open would apply Pillow's own process-wide pixel limit, and would try
+# every format it knows (some start other programs).
+_PILLOW: tuple[tuple[bytes, type[ImageFile]], ...] = (
+    (b"\x89PNG\r\n\x1a\n", PngImageFile),
+    (b"\xff\xd8\xff", JpegImageFile),
+    (b"BM", BmpImageFile),
+)
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def read_raw(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
+    """Read an image as it is stored: no scaling, no colour conversion; turned upright by its EXIF or TIFF orientation.
+
+    Args:
+        path: PNG, JPEG, BMP or TIFF, recognised by content, not by suffix. Of several pages the first is read.
+        max_pixels: refuse an image whose header claims more (guards against decompression bombs).
+
+    Returns:
+        ``(H, W)`` for one channel, else ``(H, W, C)`` with C = 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha). Usually
+        uint8 or uint16; a TIFF may hold other integers or float32 (float64 and float16 become float32). A palette is
+        looked up, one-bit images become 0 and 255, CMYK becomes RGB.
+
+    Raises:
+        InputError: missing, a folder, empty, no image, truncated, below ``MIN_SIDE`` or above ``max_pixels``, more than
+            four channels, NaN or infinite values.
+    """
+    path = Path(path)
+    head = _first_bytes(path)
+    plugin = next((plugin for magic, plugin in _PILLOW if head.startswith(magic)), None)
+    if plugin is None and not head.startswith(_TIFF):
+        raise InputError(f"{path} is not an image that can be read; give a PNG, JPEG, TIFF or BMP file")
+    try:
+        raw, orientation = (
+            _decode_tiff(path, max_pixels) if plugin is None else _decode_pillow(path, plugin, max_pixels)
+        )
+    except InputError:
+        raise
+    # Decoders raise nearly anything on damaged data: OSError, SyntaxError, ValueError, struct.error, zlib.error ...
+    except Exception as error:
+        reason = " ".join(str(error).splitlines()) or type(error).__name__
+        raise InputError(
+            f"{path} cannot be decoded ({reason}): truncated, damaged or of an unusual kind; copy or export it again"
+        ) from error
+    raw = _upright(raw, orientation)
+    if raw.dtype.kind == "f":
+        raw = raw.astype(np.float32, copy=False)
+        broken = raw.size - np.count_nonzero(np.isfinite(raw))
+        if broken:
+            raise InputError(f"{path} has {broken} values that are NaN or infinite; fill them before reading")
+    return raw
+
+
+def drop_alpha(raw: NDArray[Any]) -> NDArray[Any]:
+    """``(H, W)`` and ``(H, W, 3)`` as they are, ``(H, W, 2)`` -> ``(H, W)``, ``(H, W, 4)`` -> ``(H, W, 3)``; a view."""
+    if raw.ndim == 2:
+        return raw
+    return raw[..., 0] if raw.shape[-1] <= 2 else raw[..., :3]
+
+
+def _first_bytes(path: Path) -> bytes:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give an image file")
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    if not head:
+        raise InputError(f"{path} is empty (0 bytes); copy or export it again")
+    return head
+
+
+def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
+    if min(width, height) < MIN_SIDE:
+        raise InputError(f"{path} is {width}x{height} pixels; at least {MIN_SIDE} a side are needed")
+    if width * height > max_pixels:
+        raise InputError(
+            f"{path} claims {width}x{height} pixels ({width * height / 1e6:.0f} megapixels), "
+            f"over the limit of {max_pixels / 1e6:g}; shrink it"
+        )
+
+
+def _decode_pillow(path: Path, plugin: type[ImageFile], max_pixels: int) -> tuple[NDArray[Any], int]:
+    with plugin(path) as image:
+        _check_size(path, *image.size, max_pixels)
+        sixteen_bit_color = image.mode not in ("1", "I;16") and _bits(image) == _BITS_PER_SAMPLE_16
+        image.load()
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        return (_decode_cv2(path) if sixteen_bit_color else _expanded(image)), orientation
+
+
+def _bits(image: ImageFile) -> int:
+    """Bits per sample in the file, which the mode of a Pillow image does not tell for 16-bit colour."""
+    if isinstance(image, TiffImageFile):
+        return max(image.tag_v2.get(258, (1,)))
+    raw_mode = image.tile[0][3] if image.tile else ""
+    return _BITS_PER_SAMPLE_16 if str(raw_mode).endswith(";16B") else 8
+
+
+def _expanded(image: Image.Image) -> NDArray[Any]:
+    """Pillow image to an array of plain grey, RGB or alpha channels."""
+    if image.mode in ("P", "PA"):
+        image = image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
+    elif image.mode == "1":
+        image = image.convert("L")
+    elif image.mode not in ("L", "LA", "RGB", "RGBA", "F", "I") and not image.mode.startswith("I;16"):
+        image = image.convert("RGB")
+    array = np.asarray(image)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _decode_cv2(path: Path) -> NDArray[Any]:
+    array = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    if array is None:
+        raise ValueError("OpenCV cannot decode it")
+    if array.ndim == 2:
+        return array
+    return cv2.cvtColor(array, cv2.COLOR_BGRA2RGBA if array.shape[-1] == _MAX_CHANNELS else cv2.COLOR_BGR2RGB)
+
+
+def _decode_tiff(path: Path, max_pixels: int) -> tuple[NDArray[Any], int]:
+    with _silent("tifffile"), tifffile.TiffFile(path) as file:
+        if not len(file.pages):
+            raise ValueError("the page directory is missing")
+        page = file.pages.first
+        _check_size(path, page.imagewidth, page.imagelength, max_pixels)
+        if page.samplesperpixel > _MAX_CHANNELS:
+            raise InputError(f"{path} has {page.samplesperpixel} channels; give a grey or an RGB image")
+        if _tifffile_reads(page):
+            array = page.asarray()
+            array = np.moveaxis(array, 0, -1) if page.axes == "SYX" else array
+            return array.astype(array.dtype.newbyteorder("="), copy=False), page.tags.valueof(_ORIENTATION, 1)
+    with TiffImageFile(path) as image:
+        deep_color = len(image.getbands()) > 1 and _bits(image) == _BITS_PER_SAMPLE_16
+        image.load()  # turns the image by its orientation tag, as OpenCV does
+        return (_decode_cv2(path) if deep_color else _expanded(image)), 1
+
+
+def _tifffile_reads(page: tifffile.TiffPage) -> bool:
+    """Whether tifffile decodes this page with the codecs installed, into plain grey or RGB samples."""
+    plain = page.photometric in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB)
+    decodable = page.compression in tifffile.TIFF.DECOMPRESSORS and page.predictor in tifffile.TIFF.UNPREDICTORS
+    return plain and decodable and page.dtype is not None and page.dtype.kind in "uif" and page.bitspersample >= 8
+
+
+@contextlib.contextmanager
+def _silent(name: str) -> Iterator[None]:
+    """Drop the records of one logger: what matters of them is raised as one InputError."""
+
+    def drop(record: logging.LogRecord) -> bool:
+        return False
+
+    logger = logging.getLogger(name)
+    logger.addFilter(drop)
+    try:
+        yield
+    finally:
+        logger.removeFilter(drop)
+
+
+def _upright(array: NDArray[Any], orientation: object) -> NDArray[Any]:
+    """Apply an EXIF orientation 1..8 (anything else counts as 1) to ``(H, W, ...)``."""
+    if orientation in (5, 6, 7, 8):
+        array = np.swapaxes(array, 0, 1)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return array

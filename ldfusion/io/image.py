@@ -1,0 +1,171 @@
+"""Image files to float32 tensors in [0, 1] and back: the one reader and the one writer of the project.
+
+8-bit values are divided by 255 and 16-bit visible ones by 65535, nothing is stretched. The exception is infrared of
+more than 8 bits, whose counts go through the gain of ``ldfusion.io.thermal``, which says so in the log.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+from ldfusion.errors import InputError, WorkError
+from ldfusion.io.color import luma
+from ldfusion.io.decode import MAX_PIXELS, MIN_SIDE, drop_alpha, read_raw
+from ldfusion.io.files import atomic_write
+from ldfusion.io.notices import notice
+from ldfusion.io.thermal import Limits, linear_gain, to_display
+
+__all__ = ["MAX_PIXELS", "MIN_SIDE", "read_infrared", "read_raw", "read_visible", "write_png", "write_png16"]
+
+_GREY_SPREAD = 2 / 255  # channels this close are one grey value after JPEG rounding
+_COLOR_MAP_SPREAD = 4 / 255  # mean over the image; grey stored as colour stays far below, a colour map far above
+_PNG_LEVEL = 4  # zlib level: half the time of the usual 6 for files 8 % larger
+
+
+def read_visible(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[Tensor, bool]:
+    """Read a visible image.
+
+    Returns:
+        ``(3, H, W)`` float32 RGB in [0, 1], alpha dropped, and whether the picture is grey: one channel, which is
+        repeated, or three channels that agree everywhere.
+
+    Raises:
+        InputError: see ``read_raw``; also float values outside [0, 1] and integers other than 8 or 16 bits unsigned.
+    """
+    raw = drop_alpha(read_raw(path, max_pixels))
+    if raw.dtype.kind == "f":
+        low, high = float(raw.min()), float(raw.max())
+        if low < 0 or high > 1:
+            raise InputError(f"{path} holds float values {low:g}..{high:g}; a visible image needs 0..1, 8 or 16 bits")
+    elif raw.dtype not in (np.uint8, np.uint16):
+        raise InputError(f"{path} holds {raw.dtype} values; a visible image needs 8 or 16 bits unsigned, or float")
+    image = _to_unit(raw)
+    if raw.ndim == 2:
+        return image.expand(3, -1, -1).contiguous(), True
+    return image, _spread(raw)[0] <= _GREY_SPREAD
+
+
+def read_infrared(path: str | Path, limits: Limits | None = None, max_pixels: int = MAX_PIXELS) -> Tensor:
+    """Read an infrared image.
+
+    8 bits are divided by 255; more bits and float go through the percentile gain of ``ldfusion.io.thermal``. Three
+    channels that agree are one; a colour-mapped image is reduced to its luma, with a warning, since its temperatures
+    cannot be told from its colours.
+
+    Args:
+        limits: fixed (low, high) in the file's own units, mapped to 0 and 1, at any bit depth; steadies a sequence.
+
+    Returns:
+        ``(1, H, W)`` float32 in [0, 1].
+
+    Raises:
+        InputError: see ``read_raw``; also limits that are not low < high.
+    """
+    raw = drop_alpha(read_raw(path, max_pixels))
+    if raw.ndim == 3:
+        raw = _single_channel(raw, path)
+    if raw.dtype != np.uint8:
+        display, _ = to_display(raw, str(path), limits)
+    elif limits is not None:
+        display = linear_gain(raw, limits)
+    else:
+        return _to_unit(raw)
+    return torch.from_numpy(display)[None]
+
+
+def write_png(path: str | Path, image: Tensor) -> None:
+    """Write ``(3, H, W)`` RGB or ``(1, H, W)`` grey in [0, 1] as an 8-bit PNG; rounded and clamped, never stretched.
+
+    Raises:
+        WorkError: the image holds NaN, or the file cannot be written (then an older file of this name is kept).
+    """
+    if image.ndim != 3 or image.shape[0] not in (1, 3):
+        raise ValueError(f"need an image (3, H, W) or (1, H, W), got {tuple(image.shape)}")
+    pixels = np.empty((*image.shape[1:], image.shape[0]), dtype=np.uint8)
+    for index, channel in enumerate(image.detach()):
+        pixels[..., index] = _quantise(channel, 255, path)
+    _save(path, Image.fromarray(pixels if image.shape[0] == 3 else pixels[..., 0]), None)
+
+
+def write_png16(path: str | Path, image: Tensor | NDArray[Any], text: Mapping[str, str] | None = None) -> None:
+    """Write ``(H, W)`` or ``(1, H, W)`` as a 16-bit grey PNG.
+
+    Args:
+        image: floats in [0, 1], stored as round(65535 x) after clamping, or uint16 values, stored as they are.
+        text: text chunks for the file, such as what the values mean.
+
+    Raises:
+        WorkError: as ``write_png``.
+    """
+    values = image.detach().cpu().numpy() if isinstance(image, Tensor) else image
+    if values.ndim == 3 and values.shape[0] == 1:
+        values = values[0]
+    if values.ndim != 2 or not (values.dtype == np.uint16 or values.dtype.kind == "f"):
+        raise ValueError(f"need (H, W) or (1, H, W) of float or uint16, got {values.shape} of {values.dtype}")
+    if values.dtype != np.uint16:
+        values = _quantise(torch.from_numpy(np.ascontiguousarray(values)), 65535, path).astype(np.uint16)
+    _save(path, Image.fromarray(np.ascontiguousarray(values)), text)
+
+
+def _to_unit(raw: NDArray[Any]) -> Tensor:
+    """``(H, W)`` or ``(H, W, 3)`` to ``(1 or 3, H, W)`` float32, integers divided by their largest value.
+
+    Channel by channel into the result, so that nothing of its size is made on the way.
+    """
+    scale = np.float32(1 if raw.dtype.kind == "f" else np.iinfo(raw.dtype).max)
+    channels = raw[..., None] if raw.ndim == 2 else raw
+    image = np.empty((channels.shape[2], *channels.shape[:2]), dtype=np.float32)
+    for index, channel in enumerate(image):
+        np.divide(channels[..., index], scale, out=channel, dtype=np.float32)
+    return torch.from_numpy(image)
+
+
+def _spread(raw: NDArray[Any]) -> tuple[float, float]:
+    """Largest minus smallest of three channels: maximum and mean over the image, as parts of the type's range."""
+    red, green, blue = cv2.split(np.ascontiguousarray(raw))
+    highest = cv2.max(cv2.max(red, green), blue)
+    lowest = cv2.min(cv2.min(red, green), blue)
+    full = 1 if raw.dtype.kind == "f" else np.iinfo(raw.dtype).max
+    difference = highest - lowest
+    return float(difference.max()) / full, float(difference.mean()) / full
+
+
+def _single_channel(raw: NDArray[Any], path: str | Path) -> NDArray[Any]:
+    if raw.dtype.kind == "f" or raw.dtype not in (np.uint8, np.uint16):
+        same = bool((raw == raw[..., :1]).all())
+    else:
+        same = _spread(raw)[1] <= _COLOR_MAP_SPREAD
+    if same:
+        return raw[..., 1]
+    notice(f"infrared {path} is colour-mapped: its luma is used; export it in grey for true intensities")
+    luminance = luma(torch.from_numpy(raw.astype(np.float32)).permute(2, 0, 1))[0].numpy()
+    return np.rint(luminance).astype(raw.dtype) if raw.dtype.kind != "f" else luminance
+
+
+def _quantise(channel: Tensor, levels: int, path: str | Path) -> NDArray[Any]:
+    scaled = channel.float().mul(levels).round_()
+    if bool(scaled.isnan().any()):
+        raise WorkError(f"{path} is not written: the image holds NaN values")
+    return scaled.clamp_(0, levels).cpu().numpy()
+
+
+def _save(path: str | Path, image: Image.Image, text: Mapping[str, str] | None) -> None:
+    info = PngInfo()
+    for key, value in (text or {}).items():
+        info.add_itxt(key, value)
+    # Encoded in memory first, so that a full disk shows as an OSError of one plain write.
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", compress_level=_PNG_LEVEL, pnginfo=info)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
