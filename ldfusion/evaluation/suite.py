@@ -1,0 +1,141 @@
+"""Evaluation of fused images: whole folders of one or several methods, or tensors in memory.
+
+Everything is measured on the 8-bit BT.601 luma of what a viewer would see, whatever its source, so that a
+tensor in memory scores the same as the file it is written to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ldfusion.errors import InputError, LDFusionError
+from ldfusion.evaluation._luma import to_codes
+from ldfusion.evaluation.metrics import METRICS, compute_metrics
+from ldfusion.evaluation.table import EvaluationTable, MethodScores
+from ldfusion.io.color import luma
+from ldfusion.io.files import images_by_stem, match_pairs
+from ldfusion.io.image import read_infrared, read_visible
+from ldfusion.io.size import match_infrared
+
+
+def evaluate_pairs(
+    fused: Mapping[str, Path],
+    visible: Path,
+    infrared: Path,
+    metrics: Sequence[str] = tuple(METRICS),
+    device: str | torch.device = "cpu",
+) -> EvaluationTable:
+    """Evaluate the fused images of one or several methods against their sources.
+
+    Images belong together by their stem. A pair that a method has not fused, or that cannot be read, becomes
+    one line in `problems` of the table and is left out of the means; the others are evaluated.
+
+    Args:
+        fused: method name -> folder of fused images (or one file, when `visible` and `infrared` are files).
+        visible: folder of visible images, or one file.
+        infrared: folder of infrared images, or one file; resized to the visible image where the sizes differ.
+        metrics: columns, names of `METRICS`.
+        device: where to compute.
+
+    Raises:
+        InputError: an unknown metric, a missing or empty folder, no matching names, or nothing that could be
+            evaluated at all.
+    """
+    check_names(metrics)
+    pairs = match_pairs(visible, infrared)
+    files = {method: _fused_files(folder, pairs[0][0]) for method, folder in fused.items()}
+    table = EvaluationTable(tuple(metrics), {method: MethodScores() for method in fused}, pairs.report())
+    for name, visible_file, infrared_file in pairs:
+        present = {method: found[name] for method, found in files.items() if name in found}
+        table.problems += [f"{fused[method]}: no fused image for {name}" for method in files if method not in present]
+        if not present:
+            continue
+        try:
+            sources = _read_sources(visible_file, infrared_file, device)
+        except LDFusionError as error:
+            table.problems.append(str(error))
+            continue
+        for method, file in present.items():
+            try:
+                values = compute_metrics(_read_fused(file, visible_file, sources[0]), *sources, metrics)
+            except LDFusionError as error:
+                table.problems.append(str(error))
+            else:
+                table.methods[method].add(name, {metric: value.item() for metric, value in values.items()})
+    if not any(scores.rows for scores in table.methods.values()):
+        raise InputError(f"nothing could be evaluated: {'; '.join(table.problems[:1])}")
+    return table
+
+
+def evaluate_tensors(
+    fused: Mapping[str, Iterable[Tensor]],
+    visible: Sequence[Tensor],
+    infrared: Sequence[Tensor],
+    names: Sequence[str] | None = None,
+    metrics: Sequence[str] = tuple(METRICS),
+) -> EvaluationTable:
+    """Evaluate images in memory as if they had been written as 8-bit files.
+
+    Args:
+        fused: method name -> its images in the order of the sources; each (3, H, W) or (1, H, W) in [0, 1].
+            A generator does, one image is held at a time.
+        visible: (3, H, W) or (1, H, W) in [0, 1] each.
+        infrared: (1, H, W) in [0, 1] each, of the visible image's size.
+        names: image names, their numbers by default.
+        metrics: columns, names of `METRICS`.
+
+    Raises:
+        InputError: an unknown metric.
+        ValueError: counts or sizes that differ.
+    """
+    check_names(metrics)
+    names = [str(number) for number in range(len(visible))] if names is None else names
+    table = EvaluationTable(tuple(metrics), {method: MethodScores() for method in fused})
+    for method, images in fused.items():
+        for name, image, *sources in zip(names, images, visible, infrared, strict=True):
+            first, second = (luma_codes(source) for source in sources)
+            values = compute_metrics(luma_codes(image), first, second, metrics)
+            table.methods[method].add(name, {metric: value.item() for metric, value in values.items()})
+    return table
+
+
+def luma_codes(image: Tensor) -> Tensor:
+    """8-bit luma of one (3, H, W) or (1, H, W) image in [0, 1]: (1, 1, H, W) float32, integers 0..255.
+
+    Colours are rounded to 8 bits per channel first, as a file would hold them.
+    """
+    codes = to_codes(image * 255).float()
+    return (to_codes(luma(codes)).float() if image.shape[0] == 3 else codes).unsqueeze(0)
+
+
+def check_names(metrics: Iterable[str]) -> None:
+    """Raise InputError for a metric that does not exist."""
+    for name in metrics:
+        if name not in METRICS:
+            raise InputError(f"unknown metric {name!r}; there are {', '.join(METRICS)}")
+
+
+def _fused_files(path: Path, name: str) -> dict[str, Path]:
+    return {name: path} if path.is_file() else images_by_stem(path)
+
+
+def _read_sources(visible_file: Path, infrared_file: Path, device: str | torch.device) -> tuple[Tensor, Tensor]:
+    visible = read_visible(visible_file)[0].to(device)
+    infrared = match_infrared(visible[None], read_infrared(infrared_file)[None].to(device), infrared_file.name)[0]
+    return luma_codes(visible), luma_codes(infrared)
+
+
+def _read_fused(file: Path, visible_file: Path, visible: Tensor) -> Tensor:
+    """8-bit luma of a fused image, of the visible image's size and on its device; InputError otherwise."""
+    image = luma_codes(read_visible(file)[0].to(visible.device))
+    if image.shape != visible.shape:
+        (height, width), (wanted_height, wanted_width) = image.shape[-2:], visible.shape[-2:]
+        raise InputError(
+            f"{file}: {width}x{height}, but {visible_file} is {wanted_width}x{wanted_height};"
+            " a fused image has the visible image's size"
+        )
+    return image

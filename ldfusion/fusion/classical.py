@@ -1,0 +1,81 @@
+"""Fusion without learning: the mean of both images and the Laplacian pyramid, the yardsticks of every table.
+
+Both fuse luma only and return it in the colours of the visible image. Inputs are float in [0, 1]: visible
+(B, 3, H, W) or grey (B, 1, H, W), infrared (B, 1, H, W); the output has the channels of the visible image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ldfusion.io.color import rgb_to_ycbcr, ycbcr_to_rgb
+
+SMALLEST_COARSE_SIDE = 2
+_BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
+
+
+def mean_fusion(visible: Tensor, infrared: Tensor) -> Tensor:
+    """F = (Y + IR) / 2, with the chroma of the visible image."""
+    return _with_visible_chroma(lambda luma: (luma + infrared) / 2, visible)
+
+
+def laplacian_fusion(visible: Tensor, infrared: Tensor, levels: int = 4) -> Tensor:
+    """Laplacian pyramid fusion (Burt and Adelson, 1983): the stronger detail of the two, the mean of the bases.
+
+    Args:
+        visible: (B, 3, H, W) or (B, 1, H, W) in [0, 1].
+        infrared: (B, 1, H, W) in [0, 1].
+        levels: number of detail images above the base; fewer are used for an image too small for them.
+    """
+    return _with_visible_chroma(lambda luma: _fuse_pyramids(luma, infrared, levels), visible)
+
+
+def _with_visible_chroma(fuse: Callable[[Tensor], Tensor], visible: Tensor) -> Tensor:
+    if visible.shape[1] == 1:
+        return fuse(visible).clamp(0, 1)
+    luma, chroma = rgb_to_ycbcr(visible).split([1, 2], dim=1)
+    return ycbcr_to_rgb(torch.cat([fuse(luma).clamp(0, 1), chroma], dim=1)).clamp(0, 1)
+
+
+def _fuse_pyramids(first: Tensor, second: Tensor, levels: int) -> Tensor:
+    details: list[Tensor] = []
+    while len(details) < levels and min(first.shape[-2:]) >= 2 * SMALLEST_COARSE_SIDE:
+        (coarse_first, detail_first), (coarse_second, detail_second) = _split(first), _split(second)
+        details.append(torch.where(detail_first.abs() >= detail_second.abs(), detail_first, detail_second))
+        first, second = coarse_first, coarse_second
+    fused = (first + second) / 2
+    for detail in reversed(details):
+        fused = _up(fused, detail.shape[-2:]) + detail
+    return fused
+
+
+def _split(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Half-size image and the detail it lacks: image = up(coarse) + detail."""
+    coarse = _down(image)
+    return coarse, image - _up(coarse, image.shape[-2:])
+
+
+def _down(image: Tensor) -> Tensor:
+    """Binomial 5 x 5 filter with mirrored border, every second pixel kept."""
+    kernel = image.new_tensor(_BINOMIAL)
+    padded = functional.pad(image, (2, 2, 2, 2), mode="reflect")
+    rows = functional.conv2d(padded, kernel.view(1, 1, 1, 5), stride=(1, 2))
+    return functional.conv2d(rows, kernel.view(1, 1, 5, 1), stride=(2, 1))
+
+
+def _up(image: Tensor, size: torch.Size) -> Tensor:
+    """Twice the size by the same filter on a grid with zeros between the pixels, cropped to `size`."""
+    for axis, length in zip((-2, -1), size, strict=True):
+        count = image.shape[axis]
+        # The pixel before the first mirrors the second, the one after the last repeats it (as in OpenCV's pyrUp).
+        before, after = image.narrow(axis, 1, 1), image.narrow(axis, count - 1, 1)
+        padded = torch.cat([before, image, after], dim=axis)
+        left, right = padded.narrow(axis, 0, count), padded.narrow(axis, 2, count)
+        on_pixel, between = (left + 6 * image + right) / 8, (image + right) / 2
+        image = torch.stack([on_pixel, between], dim=axis).flatten(axis - 1, axis)
+        image = image.narrow(axis, 0, length)
+    return image
