@@ -18,7 +18,7 @@ export OMP_NUM_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || 
 .PHONY: demo test nightly lint install clean
 
 demo: $(STAMP)
-	$(BIN)/ldfusion demo -o demo
+	$(BIN)/ldfusion demo -o demo --overwrite
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -39,7 +39,7 @@ $(STAMP): pyproject.toml
 		echo "make: $(PYTHON) cannot make an environment; install its venv module (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip --upgrade >/dev/null 2>&1 || { \
 		echo "make: $(VENV) has no pip; install the venv module of $(PYTHON) (Debian, Ubuntu: apt install python3-venv), then rm -r $(VENV)" >&2; exit 1; }
-	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -e ".[train,eval,dev]"
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -e ".[train,dev]"
 	@touch $@
 
 clean:

@@ -1,0 +1,104 @@
+"""The ``ldfusion`` command.
+
+Each subcommand lives in one file of `ldfusion.commands`, which adds its arguments and runs it; heavy imports wait until
+it runs, so that ``ldfusion --help`` answers at once. Exit codes: 0 all done, 1 some of the work could not be done,
+2 wrong usage or unusable input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import NoReturn, TextIO
+
+from ldfusion import __version__
+from ldfusion.commands import caption, demo, depth, evaluate, fuse
+from ldfusion.commands.terminal import say
+from ldfusion.errors import LDFusionError
+
+COMMANDS = {"fuse": fuse, "depth": depth, "caption": caption, "evaluate": evaluate, "demo": demo}
+INTERRUPTED = 130
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, like every other error of the command."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"ldfusion: error: {' '.join(message.split())} (see: {self.prog} --help)\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the command with all its subcommands."""
+    parser = OneLineParser(
+        prog="ldfusion",
+        description="Fuse a visible and an infrared image into one colour image, with its depth and a caption.",
+    )
+    parser.add_argument("--version", action="version", version=f"ldfusion {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, module in COMMANDS.items():
+        summary, _, details = (module.__doc__ or "").partition("\n")
+        command = commands.add_parser(
+            name,
+            help=summary[0].lower() + summary[1:].rstrip("."),
+            description=f"{summary}\n{details}".rstrip(),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning as one line, without the source line that Python adds."""
+    say(f"warning: {' '.join(str(message).split())}")
+
+
+class _OneLineHandler(logging.Handler):
+    """Prints what the library reports through `logging` in the same way."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(" ".join(record.getMessage().split()))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line ``argv`` (default: of this process) and return its exit code.
+
+    Raises:
+        SystemExit: for ``--help``, ``--version`` (code 0) and arguments that do not parse (code 2).
+    """
+    args = build_parser().parse_args(argv)
+    log = logging.getLogger("ldfusion")
+    handler = _OneLineHandler(logging.INFO)
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        with warnings.catch_warnings():
+            # Notes of the libraries below to their own developers are no help to whoever runs this command.
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("always", category=UserWarning, module=r"(ldfusion|depth|captioning)(\.|$)")
+            warnings.showwarning = _show_warning
+            return int(args.run(args))
+    except LDFusionError as error:
+        say(f"error: {error}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        say("interrupted; what was finished is kept")
+        return INTERRUPTED
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""Say in a sentence what is where and how far, from a pair and its depth.
+
+VISIBLE and INFRARED are two files, or two folders whose files are matched by name without suffix. One line a pair on
+standard output; with --json a JSON object with name, caption and the facts that were read from the caption.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from ldfusion.commands import options
+from ldfusion.commands.batch import for_each, report_unmatched
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    options.add_pair(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object a pair")
+    options.add_model(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Caption all pairs; 0 when every pair has its line, 1 when some could not be done."""
+    from ldfusion.io.files import NamedPair, match_pairs
+
+    pairs = match_pairs(args.visible, args.infrared)
+    report_unmatched(pairs)
+    pipe = options.load_pipeline(args)
+
+    from ldfusion.pipeline import load_pair
+
+    def caption(pair: NamedPair) -> None:
+        name, visible, infrared = pair
+        loaded = load_pair(visible, infrared)
+        found = pipe.caption(loaded.visible, loaded.infrared)[0]
+        if args.json:
+            print(json.dumps({"name": name, **found}, ensure_ascii=False), flush=True)
+        else:
+            print(found["caption"] if len(pairs) == 1 else f"{name}: {found['caption']}", flush=True)
+
+    return 1 if for_each(pairs, caption, "pair") else 0

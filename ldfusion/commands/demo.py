@@ -1,0 +1,61 @@
+"""Render a scene, fuse it and say where the pictures are.
+
+The pair is drawn by the program itself (OUT/visible, OUT/infrared), so nothing has to be downloaded; then it goes
+through `ldfusion fuse`, whose help tells what else is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ldfusion.commands import options
+from ldfusion.commands.fuse import fuse_pairs, result_files
+from ldfusion.commands.results import add_results
+
+if TYPE_CHECKING:
+    from ldfusion.data.synthetic import SceneSample
+
+LIGHTS = ("day", "dusk", "night", "smoke", "fog")
+PLACES = ("street", "room")
+SIZE = (480, 640)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    options.add_output(parser, default="demo")
+    parser.add_argument("--light", choices=LIGHTS, default="night", help="light of the scene (default: %(default)s)")
+    parser.add_argument("--place", choices=PLACES, default="street", help="kind of scene (default: %(default)s)")
+    parser.add_argument("--scene", type=options.seed, metavar="N", default=3, help="number of the scene (default: 3)")
+    options.add_guidance(parser)
+    options.add_model(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Render, fuse, list the pictures; the exit code is that of ``ldfusion fuse``."""
+    from ldfusion.data.synthetic import render_scene
+    from ldfusion.io.files import check_output_folder
+
+    check_output_folder(args.output)
+    name = f"{args.place}-{args.light}-{args.scene}"
+    visible, infrared = Path("visible", f"{name}.png"), Path("infrared", f"{name}.png")
+    scene = render_scene(args.scene, light=args.light, place=args.place, size=SIZE, registered=True)
+    add_results(
+        args.output,
+        name,
+        [visible, infrared],
+        lambda folder: _write(scene, folder / visible, folder / infrared),
+        args.overwrite,
+    )
+    code = fuse_pairs([(name, args.output / visible, args.output / infrared)], args)
+    if code == 0:
+        for file in (visible, infrared, *result_files(name)):
+            print(args.output / file)
+    return code
+
+
+def _write(scene: SceneSample, visible: Path, infrared: Path) -> None:
+    from ldfusion.io.image import write_png
+
+    write_png(visible, scene.visible)
+    write_png(infrared, scene.infrared)

@@ -1,0 +1,146 @@
+"""Fuse pairs: a colour image, its depth, a panel and a caption for each.
+
+VISIBLE and INFRARED are two files, or two folders whose files are matched by name without suffix. For each pair NAME:
+  OUT/fused/NAME.png    the fused image, 8-bit colour, size of the visible image
+  OUT/depth/NAME.png    its relative inverse depth, 16 bit; NAME.npy: float32; NAME_color.png: a preview
+  OUT/panels/NAME.png   visible, infrared, depth, fused and caption in one picture
+  OUT/captions.jsonl    one line a pair: name, caption, prompt, seed, weights
+Results that are there are kept unless --overwrite is given. A folder is shared out over the processes of
+  accelerate launch -m ldfusion.cli fuse VISIBLE_DIR INFRARED_DIR -o OUT
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ldfusion.commands import options
+from ldfusion.commands.batch import for_each, report_unmatched
+from ldfusion.commands.results import add_results, check_names, depth_files
+from ldfusion.commands.terminal import say
+
+if TYPE_CHECKING:
+    from ldfusion.io.files import NamedPair
+    from ldfusion.pipeline import LDFusionPipeline
+    from ldfusion.types import FusionOutput, Pair
+
+METHODS = ("ldfusion",)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    options.add_pair(parser)
+    options.add_output(parser)
+    parser.add_argument("--method", choices=METHODS, default=METHODS[0], help="how to fuse (default: %(default)s)")
+    options.add_guidance(parser)
+    options.add_model(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fuse all pairs; 0 when every pair has its results, 1 when some could not be done."""
+    from ldfusion.io.files import check_output_folder, match_pairs
+
+    pairs = match_pairs(args.visible, args.infrared)
+    check_names(name for name, _, _ in pairs)
+    check_output_folder(args.output)
+    report_unmatched(pairs)
+    return fuse_pairs(pairs, args)
+
+
+def result_files(name: str) -> list[Path]:
+    """The files of one pair, relative to the output folder."""
+    return [Path("fused", f"{name}.png"), *depth_files(name, Path("depth")), Path("panels", f"{name}.png")]
+
+
+def fuse_pairs(pairs: Sequence[NamedPair], args: argparse.Namespace) -> int:
+    """Fuse pairs of files with the options of the command; of several processes each does its share."""
+    from accelerate import PartialState
+    from accelerate.utils import gather_object
+
+    from ldfusion.commands.captions import CaptionLog
+
+    options.choose_device(args.device)
+    state = PartialState()
+    captions = CaptionLog(args.output, state.process_index)
+    if state.is_main_process:
+        captions.merge()
+    state.wait_for_everyone()
+
+    captioned = captions.names()
+    todo = [
+        pair
+        for pair in pairs
+        if args.overwrite
+        or pair[0] not in captioned
+        or not all((args.output / file).exists() for file in result_files(pair[0]))
+    ]
+    failed = 0
+    if todo:
+        pipe = options.load_pipeline(args)
+
+        def work(pair: NamedPair) -> None:
+            line = _fuse(pipe, pair, args)
+            if args.overwrite or pair[0] not in captioned:
+                captions.add(line)
+
+        share = todo[state.process_index :: state.num_processes]
+        failed = for_each(share, work, "pair", shown=state.is_main_process)
+
+    failures = sum(gather_object([failed]))  # returns when every process has done its share
+    if state.is_main_process:
+        captions.merge()
+        _report(len(todo) - failures, len(pairs) - len(todo), failures, args.output)
+    # A process that ends with an error makes the launcher stop the others: none may leave before the merge is done.
+    state.wait_for_everyone()
+    return 1 if failures else 0
+
+
+def _fuse(pipe: LDFusionPipeline, files: NamedPair, args: argparse.Namespace) -> dict[str, Any]:
+    """Fuse one pair, write its files and return its caption line."""
+    import torch
+
+    from ldfusion.pipeline import load_pair
+
+    name = files[0]
+    pair = load_pair(files[1], files[2])
+    # A generator for each pair: its result depends neither on the others nor on how they are shared out.
+    generator = torch.Generator().manual_seed(args.seed)
+    output = pipe(pair.visible, pair.infrared, prompt=args.prompt, generator=generator, timesteps=args.timesteps)
+    add_results(
+        args.output,
+        name,
+        result_files(name),
+        lambda folder: _write(folder, name, pair, output, pipe.twin.metric),
+        args.overwrite,
+    )
+    return {
+        "name": name,
+        "caption": output.caption[0],
+        "prompt": output.prompt[0],
+        "seed": args.seed,
+        "weights": pipe.weights_id,
+    }
+
+
+def _write(folder: Path, name: str, pair: Pair, output: FusionOutput, metric: bool) -> None:
+    from depth.files import write_depth
+    from ldfusion.io.files import atomic_write
+    from ldfusion.io.image import write_png
+    from ldfusion.io.preview import colorize_depth, panel
+
+    fused, depth = output.fused[0], output.depth[0]
+    write_png(folder / "fused" / f"{name}.png", fused)
+    write_depth(folder / "depth", name, depth, metric)
+    images = [pair.visible[0], pair.infrared[0], colorize_depth(depth), fused]
+    with atomic_write(folder / "panels" / f"{name}.png") as temporary:
+        panel(images, ["visible", "infrared", "depth", "fused"], output.caption[0]).save(temporary)
+
+
+def _report(fused: int, kept: int, failed: int, output: Path) -> None:
+    parts = [f"{fused} fused"]
+    if kept:
+        parts.append(f"{kept} kept from before (--overwrite makes them anew)")
+    if failed:
+        parts.append(f"{failed} failed")
+    say(f"{', '.join(parts)}; results in {output}")

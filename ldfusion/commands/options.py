@@ -1,0 +1,141 @@
+"""Options that several commands share, and what is made of them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ldfusion.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+    from ldfusion.pipeline import LDFusionPipeline
+
+
+def add_pair(parser: argparse.ArgumentParser) -> None:
+    """The two sides of a pair: two files, or two folders whose files are matched by stem."""
+    parser.add_argument("visible", type=Path, metavar="VISIBLE", help="visible image, or a folder of them")
+    parser.add_argument(
+        "infrared", type=Path, metavar="INFRARED", help="infrared image, or a folder with files of the same names"
+    )
+
+
+def add_output(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """Where results go, and whether older ones may be replaced."""
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="OUT",
+        required=default is None,
+        default=default,
+        help="folder of the results",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace results that are there (default: keep them)")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Which weights run, and where."""
+    parser.add_argument(
+        "--weights", metavar="DIR_OR_ID", help="pipeline folder or hub id (default: the weights inside the package)"
+    )
+    add_device(parser)
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Where to compute."""
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where to compute (default: auto, a GPU if any)",
+    )
+
+
+def add_guidance(parser: argparse.ArgumentParser) -> None:
+    """What steers the fusion of a pair."""
+    parser.add_argument(
+        "--prompt", type=prompt, metavar="TEXT", help="sentence that guides the fusion (default: the pair's caption)"
+    )
+    parser.add_argument(
+        "--timesteps",
+        type=timesteps,
+        metavar="T,T,...",
+        help="noise levels of the diffusion features, like 5,50,100 (default: those the weights were trained with)",
+    )
+    parser.add_argument(
+        "--seed", type=seed, metavar="N", default=0, help="seed of the noise; the same gives the same (default: 0)"
+    )
+
+
+def timesteps(text: str) -> list[int]:
+    """Parse ``5,50,100``."""
+    try:
+        steps = [int(word) for word in text.split(",")]
+    except ValueError:
+        steps = []
+    if not steps or min(steps) < 0:
+        raise argparse.ArgumentTypeError(
+            f"'{text}': expected whole numbers from 0 up with commas between, like 5,50,100"
+        )
+    return steps
+
+
+def seed(text: str) -> int:
+    """Parse a seed: what a torch.Generator accepts."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 2**63:
+        raise argparse.ArgumentTypeError(f"'{text}': expected a whole number from 0 up")
+    return value
+
+
+def prompt(text: str) -> str:
+    """Accept a sentence, refuse bytes that are no text in the terminal's encoding."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        shown = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        raise argparse.ArgumentTypeError(f"'{shown}' is not UTF-8 text; write the sentence in UTF-8") from None
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the prompt is empty; leave the option out to use the caption")
+    return text
+
+
+def angle(text: str) -> float:
+    """Parse a field of view in degrees."""
+    try:
+        degrees = float(text)
+    except ValueError:
+        degrees = 0.0
+    if not 0 < degrees < 180:
+        raise argparse.ArgumentTypeError(f"'{text}': expected an angle between 0 and 180 degrees")
+    return degrees
+
+
+def choose_device(name: str) -> torch.device:
+    """The device behind ``--device``; under ``accelerate launch`` each process has its own.
+
+    Raises:
+        InputError: ``cuda`` on a machine where torch sees none.
+    """
+    from accelerate import PartialState
+
+    device: torch.device = PartialState(cpu=name == "cpu").device
+    if name == "cuda" and device.type != "cuda":
+        raise InputError("--device cuda: torch sees no CUDA device here; use --device cpu")
+    return device
+
+
+def load_pipeline(args: argparse.Namespace) -> LDFusionPipeline:
+    """The pipeline of ``--weights`` (the embedded one by default) on ``--device``."""
+    device = choose_device(args.device)
+
+    from ldfusion.pipeline import LDFusionPipeline
+
+    pipe: LDFusionPipeline = LDFusionPipeline.from_pretrained(args.weights).to(device)
+    return pipe

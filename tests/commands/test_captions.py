@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+import resource
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ldfusion.commands.captions import CAPTIONS, CaptionLog
+from ldfusion.errors import WorkError
+
+
+def line(name: str, caption: str = "a street") -> dict[str, str]:
+    return {"name": name, "caption": caption}
+
+
+def read(root: Path) -> list[dict[str, str]]:
+    return [json.loads(text) for text in (root / CAPTIONS).read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file may grow beyond 64 bytes, as on a disk with no room for more."""
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_parts_of_all_processes_are_merged_by_name(tmp_path: Path) -> None:
+    first, second = CaptionLog(tmp_path, 0), CaptionLog(tmp_path, 1)
+    first.add(line("c"))
+    second.add(line("a", "una calle de noche, señal"))
+    second.add(line("b"))
+    first.merge()
+    assert [found["name"] for found in read(tmp_path)] == ["a", "b", "c"]
+    assert read(tmp_path)[0]["caption"] == "una calle de noche, señal"
+    assert [file.name for file in tmp_path.iterdir()] == [CAPTIONS]
+    assert first.names() == {"a", "b", "c"}
+
+
+def test_a_newer_line_replaces_the_older_one(tmp_path: Path) -> None:
+    log = CaptionLog(tmp_path)
+    log.add(line("a", "old"))
+    log.add(line("b", "kept"))
+    log.merge()
+    log.add(line("a", "new"))
+    log.merge()
+    assert read(tmp_path) == [line("a", "new"), line("b", "kept")]
+
+
+def test_without_parts_the_file_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / CAPTIONS).write_text("not ours\n")
+    CaptionLog(tmp_path).merge()
+    assert (tmp_path / CAPTIONS).read_text() == "not ours\n"
+
+
+def test_a_line_cut_off_by_a_kill_is_passed_over(tmp_path: Path) -> None:
+    log = CaptionLog(tmp_path)
+    log.add(line("a"))
+    with (tmp_path / ".captions-0.jsonl").open("a") as part:
+        part.write('{"name": "b", "capt')
+    log.merge()
+    assert read(tmp_path) == [line("a")]
+
+
+def test_a_full_disk_leaves_no_half_line(tmp_path: Path, small_files: None) -> None:
+    log = CaptionLog(tmp_path)
+    log.add(line("a"))
+    with pytest.raises(WorkError, match=r"cannot write .*captions\.jsonl"):
+        log.add(line("b", "a sentence that is too long for what is left " * 3))
+    assert (tmp_path / ".captions-0.jsonl").read_text() == json.dumps(line("a")) + "\n"
