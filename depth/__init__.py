@@ -10,8 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from depth.cloud import point_cloud, write_ply
     from depth.estimator import DepthEstimator, HubEstimator, StudentEstimator, load_estimator
+    from depth.files import colorize, read_depth, write_depth
+    from depth.losses import ssi_loss, ssi_mae_loss
+    from depth.metrics import depth_metrics, spearman
     from depth.network import DepthStudent
+    from depth.twin import TwinDepth
 
 _HOMES = {
     "DepthEstimator": "depth.estimator",
@@ -19,9 +24,35 @@ _HOMES = {
     "StudentEstimator": "depth.estimator",
     "load_estimator": "depth.estimator",
     "DepthStudent": "depth.network",
+    "TwinDepth": "depth.twin",
+    "colorize": "depth.files",
+    "depth_metrics": "depth.metrics",
+    "point_cloud": "depth.cloud",
+    "read_depth": "depth.files",
+    "spearman": "depth.metrics",
+    "ssi_loss": "depth.losses",
+    "ssi_mae_loss": "depth.losses",
+    "write_depth": "depth.files",
+    "write_ply": "depth.cloud",
 }
 
-__all__ = ["DepthEstimator", "DepthStudent", "HubEstimator", "StudentEstimator", "load_estimator"]
+__all__ = [
+    "DepthEstimator",
+    "DepthStudent",
+    "HubEstimator",
+    "StudentEstimator",
+    "TwinDepth",
+    "colorize",
+    "depth_metrics",
+    "load_estimator",
+    "point_cloud",
+    "read_depth",
+    "spearman",
+    "ssi_loss",
+    "ssi_mae_loss",
+    "write_depth",
+    "write_ply",
+]
 
 
 def __getattr__(name: str) -> Any:

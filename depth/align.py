@@ -93,9 +93,24 @@ def depth_from_inverse(inverse: Tensor, depth: Tensor, mask: Tensor | None = Non
     return 1.0 / align_least_squares(inverse, disparity, valid).clamp_min(floor)
 
 
-def standardise(values: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Per image (d - median) / mean|d - median| (MiDaS, eq. 5-6): shift- and scale-free, robust; flat maps become 0."""
+def robust_statistics(values: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Median and mean absolute deviation from it, each ``(B,)`` (MiDaS, Ranftl et al. 2020, eq. 5)."""
     flat, _, valid = rows(values, values, mask)
-    shift = masked_median(flat, valid)
-    scale = masked_mean((flat - shift[:, None]).abs(), valid).clamp_min(EPSILON)
-    return (values - _expand(shift, values)) / _expand(scale, values)
+    median = masked_median(flat, valid)
+    return median, masked_mean((flat - median[:, None]).abs(), valid)
+
+
+def standardise(values: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Per image (d - median) / mean|d - median|: free of scale and shift, robust; same shape. Flat maps become 0."""
+    median, deviation = robust_statistics(values, mask)
+    return (values - _expand(median, values)) / _expand(deviation.clamp_min(EPSILON), values)
+
+
+def align_robust(prediction: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+    """The prediction with the target's median and mean absolute deviation, per image.
+
+    Unlike the least-squares fit it neither shrinks a map that agrees only loosely with the target nor turns its order
+    round, so it suits the merging of two estimates, where the target is no truth.
+    """
+    median, deviation = robust_statistics(target, mask)
+    return standardise(prediction, mask) * _expand(deviation, prediction) + _expand(median, prediction)

@@ -5,17 +5,7 @@ import math
 import pytest
 import torch
 
-from depth.losses import gradient_matching, ordered_alignment, ssi_loss, ssi_mae_loss
-
-
-@pytest.fixture
-def golden() -> tuple[torch.Tensor, torch.Tensor]:
-    """A 24x32 ramp with waves (target) and a prediction related to it by scale, shift and a ripple."""
-    i = torch.arange(24, dtype=torch.float64)[:, None]
-    j = torch.arange(32, dtype=torch.float64)[None]
-    target = 2 + 0.1 * i + 0.05 * j + 0.5 * torch.sin(i / 3)
-    prediction = 0.5 * target + 1 + 0.1 * torch.cos(j / 4)
-    return prediction[None, None], target[None, None]
+from depth.losses import gradient_matching, ordered_alignment, silog_loss, ssi_loss, ssi_mae_loss
 
 
 def test_golden_values(golden: tuple[torch.Tensor, torch.Tensor]) -> None:
@@ -88,3 +78,17 @@ def test_reversed_order_is_punished_and_descends_to_the_right_order() -> None:
 def test_shapes_must_agree() -> None:
     with pytest.raises(ValueError, match="one shape"):
         ssi_loss(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 9))
+
+
+def test_silog_loss(golden: tuple[torch.Tensor, torch.Tensor]) -> None:
+    prediction, target = golden
+    assert silog_loss(prediction, target).item() == pytest.approx(1.290981, abs=1e-6)
+    assert silog_loss(3 * target, target, variance_focus=1.0).item() == pytest.approx(0, abs=1e-6)
+    holes = target.clone()
+    holes[..., :4] = 0  # no depth there
+    assert silog_loss(prediction, holes).item() == pytest.approx(
+        silog_loss(prediction[..., 4:], target[..., 4:]).item(), rel=1e-9
+    )
+    perfect = target.float().requires_grad_()
+    silog_loss(perfect, target.float()).sum().backward()
+    assert perfect.grad is not None and perfect.grad.isfinite().all()

@@ -1,0 +1,72 @@
+"""Twin depth: one monocular estimator for each modality of a registered pair."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from depth.align import align_robust
+from depth.estimator import DepthEstimator, load_estimator
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+
+class TwinDepth(nn.Module):
+    """A visible and an infrared depth estimator, and what both together say of a fused image.
+
+    Args:
+        visible_estimator: reads RGB.
+        infrared_estimator: reads one channel (a three-channel estimator gets it repeated).
+
+    Attributes:
+        metric: both estimators predict metres, so that every map is 1 / metres; otherwise maps are relative.
+    """
+
+    def __init__(self, visible_estimator: DepthEstimator, infrared_estimator: DepthEstimator) -> None:
+        super().__init__()
+        self.visible_estimator = visible_estimator
+        self.infrared_estimator = infrared_estimator
+
+    @classmethod
+    def from_pretrained(cls, visible: str | Path, infrared: str | Path, local_files_only: bool = False) -> TwinDepth:
+        """Both estimators, frozen, by ``depth.estimator.load_estimator``: folders or hub ids."""
+        first, second = (load_estimator(source, local_files_only=local_files_only) for source in (visible, infrared))
+        return cls(first, second)
+
+    @property
+    def metric(self) -> bool:
+        """See the class."""
+        return self.visible_estimator.metric and self.infrared_estimator.metric
+
+    def visible(self, images: Tensor) -> Tensor:
+        """Inverse depth of visible images: ``(B, 3, H, W)`` in [0, 1] to ``(B, 1, H, W)`` >= 0."""
+        inverse: Tensor = self.visible_estimator(images)
+        return inverse
+
+    def infrared(self, images: Tensor) -> Tensor:
+        """Inverse depth of infrared images: ``(B, 1, H, W)`` in [0, 1] to ``(B, 1, H, W)`` >= 0."""
+        inverse: Tensor = self.infrared_estimator(images.expand(-1, self.infrared_estimator.channels, -1, -1))
+        return inverse
+
+    def fused(self, images: Tensor) -> Tensor:
+        """Inverse depth of fused images, which carry both modalities; gradients flow to the images.
+
+        The visible estimator reads the colours, the infrared one the luma. The infrared estimator's map is brought to
+        the median and mean absolute deviation of the visible one's (two metric maps stay as they are), and the two are
+        averaged: the result keeps the visible estimator's scale, and what only one of them sees stays in it at half
+        strength.
+
+        Args:
+            images: ``(B, 3, H, W)`` in [0, 1].
+
+        Returns:
+            ``(B, 1, H, W)`` >= 0.
+        """
+        weights = torch.tensor(LUMA, dtype=images.dtype, device=images.device).view(1, 3, 1, 1)
+        first = self.visible(images)
+        second = self.infrared((images * weights).sum(1, keepdim=True))
+        if not self.metric:
+            second = align_robust(second, first).clamp_min(0)
+        return (first + second) / 2
