@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import NoReturn, TextIO
+from typing import NoReturn
 
 from ldfusion import __version__
 from ldfusion.commands import caption, demo, depth, evaluate, fuse
@@ -51,18 +52,6 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """Print a warning as one line, without the source line that Python adds."""
-    say(f"warning: {' '.join(str(message).split())}")
-
-
 class _OneLineHandler(logging.Handler):
     """Prints what the library reports through `logging` in the same way."""
 
@@ -78,26 +67,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = build_parser().parse_args(argv)
     log = logging.getLogger("ldfusion")
-    handler = _OneLineHandler(logging.INFO)
-    level = log.level
+    handler = _OneLineHandler()
     log.addHandler(handler)
-    log.setLevel(logging.INFO)
     try:
         with warnings.catch_warnings():
-            # Notes of the libraries below to their own developers are no help to whoever runs this command.
-            warnings.simplefilter("ignore")
-            warnings.filterwarnings("always", category=UserWarning, module=r"(ldfusion|depth|captioning)(\.|$)")
-            warnings.showwarning = _show_warning
+            # Notes of the libraries below to their own developers are no help to whoever runs this command; what the
+            # user should know about an image comes through `logging`. `python -W default` shows the notes.
+            if not sys.warnoptions:
+                warnings.simplefilter("ignore")
             return int(args.run(args))
     except LDFusionError as error:
         say(f"error: {error}")
         return error.exit_code
+    except BrokenPipeError:  # the reader of standard output has enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         say("interrupted; what was finished is kept")
         return INTERRUPTED
     finally:
         log.removeHandler(handler)
-        log.setLevel(level)
 
 
 if __name__ == "__main__":
