@@ -1,0 +1,126 @@
+"""Pictures for people: a coloured depth map, and a panel of the images of a pair with the caption below.
+
+For looking only: the colours of a preview are normalised for each map, so they must not be measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from ldfusion.io.thermal import linear_gain, percentile_limits
+
+DEPTH_PERCENTILES = (1.0, 99.0)
+
+Picture = Image.Image | Tensor | NDArray[np.uint8]
+
+_CELL = 640  # longest side of one image in a panel [px]
+_SMALLEST = 320  # smaller images are enlarged to this width, so that the labels stay readable [px]
+_PAPER, _INK, _SOFT_INK, _CELL_GROUND = "#ffffff", "#1f2328", "#59636e", "#eaeef2"
+
+
+def colorize_depth(depth: Tensor | NDArray, limits: tuple[float, float] | None = None) -> NDArray[np.uint8]:
+    """Colour an inverse depth map with OpenCV's "inferno": near is bright yellow, far is black.
+
+    Args:
+        depth: ``(H, W)`` or ``(1, H, W)``, any scale; values that are not finite count as far.
+        limits: (far, near) values for both ends of the colours; None takes ``DEPTH_PERCENTILES`` of this map.
+            Give fixed limits for a sequence, else its colours flicker.
+
+    Returns:
+        ``(H, W, 3)`` uint8 RGB.
+    """
+    values = depth.detach().float().cpu().numpy() if isinstance(depth, Tensor) else np.asarray(depth, np.float32)
+    values = values[0] if values.ndim == 3 and values.shape[0] == 1 else values
+    if values.ndim != 2:
+        raise ValueError(f"need a depth map (H, W) or (1, H, W), got {tuple(values.shape)}")
+    finite = np.isfinite(values)
+    if not finite.all():
+        values = np.where(finite, values, values[finite].min() if finite.any() else 0)
+    unit = linear_gain(values, limits or percentile_limits(values, DEPTH_PERCENTILES))
+    colored = cv2.applyColorMap(np.rint(unit * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
+    return np.ascontiguousarray(colored[..., ::-1], dtype=np.uint8)
+
+
+def panel(images: Sequence[Picture], labels: Sequence[str], caption: str = "") -> Image.Image:
+    """Images side by side under their labels, with a caption wrapped over the full width below.
+
+    All images get one cell of the first one's aspect, at most 640 px on its longer side; an image of another aspect is
+    shown whole, on a light ground.
+
+    Args:
+        images: PIL images, tensors ``(3 or 1, H, W)`` in [0, 1], or uint8 arrays ``(H, W, 3)`` or ``(H, W)``.
+        labels: one for each image.
+        caption: text below; empty leaves the space away.
+    """
+    if not images or len(images) != len(labels):
+        raise ValueError(f"need as many labels as images and at least one, got {len(images)} and {len(labels)}")
+    pictures = [_to_pil(image) for image in images]
+    cell = _cell_size(*pictures[0].size)
+    gap = max(8, cell[0] // 40)
+    label_font = ImageFont.load_default(max(14, cell[0] // 17))
+    caption_font = ImageFont.load_default(max(15, cell[0] // 15))
+    # Four images fill a web page at a third of their size, so the letters are large.
+    label_height = _line_height(label_font)
+    width = len(pictures) * (cell[0] + gap) + gap
+    lines = _wrap(caption, caption_font, width - 2 * gap)
+    step = _line_height(caption_font)
+    height = label_height + gap + cell[1] + gap + (len(lines) * step + gap if lines else 0)
+
+    sheet = Image.new("RGB", (width, height), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for index, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
+        left, top = gap + index * (cell[0] + gap), gap // 2 + label_height
+        draw.text((left, top - label_height // 4), label, _SOFT_INK, label_font, anchor="ls")
+        draw.rectangle((left, top, left + cell[0] - 1, top + cell[1] - 1), _CELL_GROUND)
+        fitted = _fit(picture, cell)
+        sheet.paste(fitted, (left + (cell[0] - fitted.width) // 2, top + (cell[1] - fitted.height) // 2))
+    for index, line in enumerate(lines):
+        baseline = label_height + gap + cell[1] + gap + round((index + 0.75) * step)
+        draw.text((gap, baseline), line, _INK, caption_font, anchor="ls")
+    return sheet
+
+
+def _to_pil(image: Picture) -> Image.Image:
+    if isinstance(image, Tensor):
+        channels = image.detach().float().cpu().mul(255).round_().clamp_(0, 255).to(torch.uint8)
+        image = channels.permute(1, 2, 0).squeeze(-1).numpy()
+    return (image if isinstance(image, Image.Image) else Image.fromarray(np.ascontiguousarray(image))).convert("RGB")
+
+
+def _cell_size(width: int, height: int) -> tuple[int, int]:
+    scale = min(_CELL / max(width, height), max(1.0, _SMALLEST / width))
+    return max(round(width * scale), _SMALLEST // 2), max(round(height * scale), 32)
+
+
+def _fit(image: Image.Image, cell: tuple[int, int]) -> Image.Image:
+    scale = min(cell[0] / image.width, cell[1] / image.height)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
+
+
+def _line_height(font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> int:
+    top, bottom = font.getbbox("Ag")[1::2]
+    return round(1.45 * (bottom - top))
+
+
+def _wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
+    """Break at spaces by measured width; a single word wider than the line is broken within."""
+    lines: list[str] = []
+    for word in text.split():
+        joined = f"{lines[-1]} {word}" if lines else word
+        if lines and font.getlength(joined) <= width:
+            lines[-1] = joined
+            continue
+        while font.getlength(word) > width:
+            fitting = max(1, int(len(word) * width / font.getlength(word)) - 1)
+            lines.append(word[:fitting])
+            word = word[fitting:]
+        lines.append(word)
+    return lines
