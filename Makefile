@@ -35,12 +35,13 @@ install: $(STAMP)
 
 $(STAMP): pyproject.toml
 	@[ -n "$(PYTHON)" ] || { echo "make: no Python 3.11 or newer found; install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
-	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV) || { \
 		echo "make: $(PYTHON) cannot make an environment; install its venv module (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip --upgrade >/dev/null 2>&1 || { \
 		echo "make: $(VENV) has no pip; install the venv module of $(PYTHON) (Debian, Ubuntu: apt install python3-venv), then rm -r $(VENV)" >&2; exit 1; }
+	@echo "installing into $(VENV), the first time this takes some minutes"
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -e ".[train,dev]"
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf demo build dist .mypy_cache .ruff_cache .pytest_cache
