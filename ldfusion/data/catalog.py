@@ -1,0 +1,106 @@
+"""Which files make up the pairs of a data set: rows of ``datasets.yaml`` and split files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from ldfusion.config import nearest
+from ldfusion.errors import InputError
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
+
+
+@dataclass(frozen=True)
+class PairFiles:
+    """The files of one pair; ``name`` is ``dataset/stem``."""
+
+    name: str
+    visible: Path
+    infrared: Path
+    labels: Path | None = None
+
+    @property
+    def dataset(self) -> str:
+        return self.name.split("/", 1)[0]
+
+
+def catalog() -> dict[str, dict[str, Any]]:
+    """All rows of ``datasets.yaml`` by name."""
+    import yaml
+
+    rows = yaml.safe_load(files("ldfusion.data").joinpath("datasets.yaml").read_text())
+    return dict(rows)
+
+
+def _stems(root: Path, pattern: str, prefix: str) -> dict[str, Path]:
+    """Image files below every folder that matches ``pattern``, by stem (with the wildcard folders in front)."""
+    folders = [root / pattern] if "*" not in pattern else sorted(root.glob(pattern))
+    found: dict[str, Path] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            continue
+        # wildcard parts tell sequences apart; the last part is the modality's own folder name
+        lead = "" if "*" not in pattern else "/".join(folder.relative_to(root).parts[:-1]) + "/"
+        for file in sorted(folder.iterdir()):
+            if file.suffix.lower() in IMAGE_SUFFIXES:
+                found[lead + file.stem.removeprefix(prefix)] = file
+    return found
+
+
+def find_pairs(root: str | Path, dataset: str) -> list[PairFiles]:
+    """All pairs of one row, sorted by name.
+
+    Raises:
+        InputError: unknown row, missing folder, or no stem present in both modalities.
+    """
+    rows = catalog()
+    if dataset not in rows:
+        raise InputError(f"data.datasets: unknown data set '{dataset}'; {nearest(dataset, rows)}")
+    row = rows[dataset]
+    base = Path(root) / row["root"]
+    if not base.is_dir():
+        raise InputError(f"{base}: no such folder (data set '{dataset}' below data.root)")
+    prefix = row.get("prefix", {})
+    visible = _stems(base, row["visible"], prefix.get("visible", ""))
+    infrared = _stems(base, row["infrared"], prefix.get("infrared", ""))
+    labels = _stems(base, row["labels"], "") if "labels" in row else {}
+    both = sorted(visible.keys() & infrared.keys())
+    if not both:
+        raise InputError(
+            f"{base}: no pair found; expected image files of equal names in '{row['visible']}' and '{row['infrared']}'"
+        )
+    return [PairFiles(f"{dataset}/{s}", visible[s], infrared[s], labels.get(s)) for s in both]
+
+
+def read_split(file: Path) -> list[str]:
+    """Names of a split file, one ``dataset/stem`` a line."""
+    if not file.is_file():
+        raise InputError(f"{file}: no such split file (lines 'dataset/stem')")
+    return [line.strip() for line in file.read_text().splitlines() if line.strip()]
+
+
+def select_pairs(root: str | Path, datasets: Sequence[str], split: str, limit: int = 0) -> list[PairFiles]:
+    """The pairs of ``datasets`` that a split names, in the split's order (an empty split: all pairs).
+
+    Raises:
+        InputError: a name of the split without files, or nothing selected.
+    """
+    if not str(root):
+        raise InputError("data.root is empty: give the folder of the data sets, e.g. data.root=/path/to/data")
+    if not Path(root).is_dir():
+        raise InputError(f"{root}: no such folder (data.root)")
+    pairs = [pair for name in datasets for pair in find_pairs(root, name)]
+    if split:
+        by_name = {pair.name: pair for pair in pairs}
+        names = [n for n in read_split(Path(root) / split) if n.split("/", 1)[0] in datasets]
+        missing = [n for n in names if n not in by_name]
+        if missing:
+            raise InputError(f"{Path(root) / split}: {len(missing)} pairs have no files, the first is '{missing[0]}'")
+        pairs = [by_name[n] for n in names]
+    if not pairs:
+        raise InputError(f"{Path(root) / split}: the split names no pair of {', '.join(datasets)}")
+    return pairs[:limit] if limit else pairs

@@ -1,0 +1,58 @@
+"""Labels that accompany a pair: captions with facts, object masks, depth pseudo-labels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ldfusion.errors import InputError
+
+MASK_CLASSES = ("background", "car", "person", "bike")
+"""Names of the label ids of ``object_mask`` files (MSRS ids 0..3)."""
+
+
+def read_captions(file: Path) -> dict[str, dict[str, Any]]:
+    """Caption records by pair name ``dataset/stem``.
+
+    A record has ``light``, ``scene``, ``objects`` (name, position, distance, visible_in, thermal; nearest first) and
+    ``captions`` (list of sentences).
+
+    Raises:
+        InputError: missing file, a line that is not JSON, or a record without a needed key.
+    """
+    if not file.is_file():
+        raise InputError(f"{file}: no such caption file (data.captions)")
+    records: dict[str, dict[str, Any]] = {}
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{file}, line {number}: not JSON ({error.msg})") from error
+        missing = {"dataset", "stem", "light", "objects", "captions"} - record.keys()
+        if missing:
+            raise InputError(f"{file}, line {number}: key '{min(missing)}' is missing")
+        records[f"{record['dataset']}/{record['stem']}"] = record
+    return records
+
+
+def depth_label_path(labels: str | Path, name: str, modality: str) -> Path:
+    """Where the teacher's depth of a pair is kept: ``labels/dataset/depth_visible|depth_infrared/stem.npy``."""
+    dataset, stem = name.split("/", 1)
+    return Path(labels) / dataset / f"depth_{modality}" / f"{stem}.npy"
+
+
+def read_depth_label(labels: str | Path, name: str, modality: str) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """The teacher's relative inverse depth (h, w) float32, at the resolution it was stored with.
+
+    Raises:
+        InputError: no label there (says which command makes it).
+    """
+    file = depth_label_path(labels, name, modality)
+    if not file.is_file():
+        raise InputError(f"{file}: no depth label; make them with 'python scripts/prepare_data.py depth' (data.labels)")
+    return np.load(file, allow_pickle=False).astype(np.float32)

@@ -1,0 +1,102 @@
+"""Losses of the fusion network, each a small function with its equation and source. Images are in [0, 1]."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from depth.losses import ssi_loss
+from ldfusion.io.color import luma, rgb_to_ycbcr
+
+
+def sobel(image: Tensor) -> Tensor:
+    """Sobel responses (B, 2, H, W), x then y, of a one-channel image (B, 1, H, W); the border pixel is repeated."""
+    x = image.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
+    kernel = torch.stack([x, x.T])[:, None]
+    return F.conv2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), kernel)
+
+
+def target_intensity(visible: Tensor, infrared: Tensor) -> Tensor:
+    """Brighter source at each pixel, max(Y_V, I) (B, 1, H, W) (SeAFusion, Tang et al. 2022, eq. 5)."""
+    return torch.maximum(luma(visible), infrared)
+
+
+def target_gradient(visible: Tensor, infrared: Tensor) -> Tensor:
+    """Sobel response (B, 2, H, W) of the source with the larger magnitude, sign kept, per direction."""
+    first, second = sobel(luma(visible)), sobel(infrared)
+    return torch.where(first.abs() >= second.abs(), first, second)
+
+
+def intensity_loss(fused: Tensor, target: Tensor) -> Tensor:
+    """mean |Y_F - T| (SeAFusion, Tang et al. 2022, eq. 5; Dif-Fusion's MCI on luma).
+
+    Args:
+        fused: colour image (B, 3, H, W).
+        target: intensity to reach (B, 1, H, W), see `target_intensity` and `emphasis`.
+    """
+    return F.l1_loss(luma(fused), target)
+
+
+def gradient_loss(fused: Tensor, target: Tensor) -> Tensor:
+    """mean |grad Y_F - G| (SeAFusion, Tang et al. 2022, eq. 6).
+
+    The sign of the gradient is kept: matching magnitudes alone also rewards an edge of reversed contrast, a halo.
+
+    Args:
+        fused: colour image (B, 3, H, W).
+        target: Sobel responses to reach (B, 2, H, W), see `target_gradient`.
+    """
+    return F.l1_loss(sobel(luma(fused)), target)
+
+
+def colour_loss(fused: Tensor, visible: Tensor) -> Tensor:
+    """mean |Cb_F - Cb_V| + mean |Cr_F - Cr_V| (Text-IF, Yi et al. 2024, eq. 12): the hue stays the visible camera's."""
+    return 2 * F.l1_loss(rgb_to_ycbcr(fused)[:, 1:], rgb_to_ycbcr(visible)[:, 1:])
+
+
+def depth_loss(
+    fused: Tensor,
+    depth_visible: Tensor,
+    depth_infrared: Tensor,
+    visible_network: nn.Module,
+    infrared_network: nn.Module,
+) -> Tensor:
+    """Depth-driven loss (Zhang et al. 2025, arXiv 2503.08676): both frozen networks must read the pair's depth from F.
+
+    L = 1/2 SSI(D_V(F), d_V) + 1/2 SSI(D_I(Y_F), d_I), SSI of MiDaS (Ranftl et al. 2020). The paper does not say how the two
+    outputs are scaled; here each is compared with its modality's pseudo-label up to scale and shift.
+
+    Args:
+        fused: colour image (B, 3, H, W).
+        depth_visible, depth_infrared: relative inverse depth of the pair (B, 1, H, W), any scale.
+        visible_network, infrared_network: frozen; gradients flow through them to the image.
+    """
+    total = fused.new_zeros(())
+    for network, image, depth in (
+        (visible_network, fused, depth_visible),
+        (infrared_network, luma(fused), depth_infrared),
+    ):
+        target = depth / depth.std(dim=(1, 2, 3), keepdim=True).clamp_min(1e-4)
+        total = total + 0.5 * ssi_loss(network(image).float(), target).mean()
+    return total
+
+
+def emphasis(infrared: Tensor, mask: Tensor, named: Tensor, strength: float, softness: int = 9) -> Tensor:
+    """How much brighter a target named in the sentence shall be, (B, 1, H, W) >= 0: strength * M * I.
+
+    M is the softened mask of the classes that the sentence names. The thermal signature I itself scales the lift: a
+    named car with a cold body stays as it is, and no mask edge becomes visible.
+
+    Args:
+        infrared: (B, 1, H, W).
+        mask: class ids (B, H, W), 1..K; others are ignored.
+        named: 1 where the sentence names class k + 1, (B, K).
+        strength: lift at I = 1.
+        softness: side of the box that softens the mask, odd, pixels.
+    """
+    classes = torch.arange(1, named.shape[1] + 1, device=mask.device)
+    member = (mask[:, None] == classes[None, :, None, None]).to(infrared.dtype)
+    selected = (member * named[:, :, None, None].to(infrared.dtype)).sum(dim=1, keepdim=True)
+    soft = F.avg_pool2d(F.avg_pool2d(selected, softness, 1, softness // 2), softness, 1, softness // 2)
+    return strength * soft * infrared

@@ -1,0 +1,1 @@
+"""Training of every network of the project with one loop on `accelerate`."""

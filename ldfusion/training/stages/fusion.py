@@ -1,0 +1,215 @@
+"""Stage ``fusion``: the decoder, guided by sentences, trained with intensity, gradient, colour and depth-driven losses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from captioning.facts import read_facts, write_report
+from ldfusion.config import DataConfig, check_arguments
+from ldfusion.diffusion.denoiser import build_denoiser, seeded_noise
+from ldfusion.diffusion.features import TIMESTEPS, FeatureExtractor
+from ldfusion.evaluation.metrics import compute_metrics
+from ldfusion.fusion import losses
+from ldfusion.fusion.decoder import FusionDecoder
+from ldfusion.fusion.fuser import Fuser
+from ldfusion.io.color import luma
+from ldfusion.io.image import write_png
+from ldfusion.weights import component_folder
+
+TARGETS = {"car": ("car", "truck", "bus"), "person": ("person",), "bike": ("bicycle", "motorcycle")}
+"""Mask class (ids 1, 2, 3) -> classes of the sentences that name it."""
+COMMANDS = ("highlight the {}", "show me the {}", "{} in the scene", "where is the {}", "emphasise every {}", "a {}")
+WORDS = {
+    "car": ("car", "cars", "vehicle"),
+    "person": ("person", "people", "pedestrian"),
+    "bike": ("bicycle", "motorcycle", "bike"),
+}
+REPORTED = ("EN", "MI", "VIF", "SF", "SD", "Qabf")
+
+
+def named_targets(texts: Sequence[str]) -> Tensor:
+    """1 where a sentence names the mask class, (B, 3), classes in the order of the mask ids."""
+    rows = []
+    for text in texts:
+        names = {mention.name for mention in read_facts(text).mentions}
+        rows.append([float(bool(names & set(classes))) for classes in TARGETS.values()])
+    return torch.tensor(rows)
+
+
+@dataclass
+class FusionLoss:
+    """Weights of the losses. None is published for this method (Zhang et al. 2025): all are ours."""
+
+    intensity: float = 1.0
+    gradient: float = 1.0
+    colour: float = 2.0
+    depth: float = 0.05
+    emphasis: float = 0.25
+    """Lift of the thermal signature of targets that the sentence names."""
+    sharpen: float = 1.0
+    """Gain of the gradient target."""
+    wrong: float = 0.25
+    """Share of samples that are given the caption of another pair."""
+    command: float = 0.15
+    """Share of samples that are given a short command naming some targets."""
+
+
+class FusionStage:
+    """Trains the decoder of a `Fuser`; the denoiser, both depth students and the text encoder stay frozen.
+
+    ``model`` holds ``decoder`` (arguments of `FusionDecoder`), ``timesteps``, ``schedule``, ``features`` (``diffusion``, or
+    ``plain``: the same network untrained, fed once with the clean stack and trained along), ``guided`` (False: without
+    language) and the folders of ``denoiser``, ``depth_visible``, ``depth_infrared``, ``text`` (default: embedded).
+    """
+
+    dataset_options: ClassVar[dict[str, bool]] = {"depth": True, "masks": True, "captions": True}
+
+    def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
+        check_arguments(self._build, model, "model")
+        check_arguments(FusionLoss, loss, "loss")
+        self.weights = FusionLoss(**loss)
+        self.network: nn.Module = self._build(**model)
+
+    def _build(
+        self,
+        decoder: Mapping[str, Any] | None = None,
+        timesteps: Sequence[int] = TIMESTEPS,
+        schedule: str = "linear",
+        features: str = "diffusion",
+        guided: bool = True,
+        denoiser: str = "",
+        depth_visible: str = "",
+        depth_infrared: str = "",
+        text: str = "",
+    ) -> nn.Module:
+        from diffusers import UNet2DModel
+
+        from depth.network import DepthStudent
+        from ldfusion.language.text import TextEncoder
+
+        unet = UNet2DModel.from_pretrained(component_folder("denoiser", denoiser), use_safetensors=True)
+        plain = features == "plain"
+        if plain:
+            c = unet.config
+            unet = build_denoiser(c.block_out_channels, c.layers_per_block, c.norm_num_groups, c.add_attention)
+        extractor = FeatureExtractor(unet, schedule, () if plain else timesteps)
+        self.text: nn.Module | None = None
+        if guided:
+            self.text = TextEncoder.from_pretrained(component_folder("text", text)).requires_grad_(False).eval()
+        self.twins = [
+            DepthStudent.from_pretrained(component_folder(name, path), use_safetensors=True)
+            .requires_grad_(False)
+            .eval()
+            for name, path in (("depth_visible", depth_visible), ("depth_infrared", depth_infrared))
+        ]
+        options = dict(decoder or {})
+        options |= {"feature_channels": extractor.channels, "timesteps": max(1, len(extractor.timesteps))}
+        options["text_dim"] = self.text.dim if self.text is not None else 0
+        return Fuser(extractor, FusionDecoder(**options), train_extractor=plain)
+
+    def _sentences(self, batch: dict[str, Any]) -> list[str]:
+        """The sentence that each sample is trained with, a function of its seed."""
+        w, out = self.weights, []
+        for k, seed in enumerate(batch["seed"].tolist()):
+            rng = np.random.default_rng([seed, 7])
+            u = rng.random()
+            if u < w.command:
+                target = list(TARGETS)[rng.integers(len(TARGETS))]
+                out.append(str(rng.choice(COMMANDS)).format(rng.choice(WORDS[target])))
+                continue
+            source = k if u >= w.command + w.wrong else int(rng.integers(len(batch["seed"])))
+            report = write_report(batch["facts"][source])
+            out.append(report if rng.random() < 0.5 else str(rng.choice(batch["captions"][source])))
+        return out
+
+    def _encode(self, texts: list[str], device: torch.device) -> Tensor | None:
+        if self.text is None:
+            return None
+        self.text.to(device)
+        with torch.no_grad():
+            features: Tensor = self.text.encode(texts)
+        return features.float()
+
+    def losses(self, fused: Tensor, batch: dict[str, Any], named: Tensor) -> dict[str, Tensor]:
+        """Every loss of ``fused`` for sentences that name ``named`` (B, 3)."""
+        w, visible, infrared = self.weights, batch["visible"], batch["infrared"]
+        lift = losses.emphasis(infrared, batch["mask"], named.to(fused.device), w.emphasis)
+        if self.text is None:
+            lift = torch.zeros_like(lift)
+        target = losses.target_intensity(visible, infrared)
+        target = target + lift * (1 - target)
+        out = {
+            "intensity": losses.intensity_loss(fused, target),
+            "gradient": losses.gradient_loss(fused, w.sharpen * losses.target_gradient(visible, infrared)),
+            "colour": losses.colour_loss(fused, visible),
+        }
+        if w.depth > 0:
+            twins = [t.to(fused.device) for t in self.twins]
+            out["depth"] = losses.depth_loss(fused, batch["depth_visible"], batch["depth_infrared"], twins[0], twins[1])
+        out["loss"] = torch.stack([getattr(w, name) * value for name, value in out.items()]).sum()
+        return out
+
+    def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
+        texts = self._sentences(batch)
+        noise = seeded_noise(batch["visible"].new_empty(len(texts), 4, *batch["visible"].shape[-2:]), batch["seed"])
+        fused = network(batch["visible"], batch["infrared"], self._encode(texts, noise.device), noise)
+        return self.losses(fused, batch, named_targets(texts))
+
+    def validate(self, network: nn.Module, loader: DataLoader[dict[str, Any]], folder: Path) -> dict[str, float]:
+        """Six metrics with the right caption; losses and brightness of the named targets, right against wrong caption."""
+        assert isinstance(network, Fuser)
+        batches = list(loader)
+        sums: dict[str, list[float]] = {}
+        rows = []
+        for k, batch in enumerate(batches):
+            right, wrong = self._captions_of(batches, k)
+            noise = seeded_noise(batch["visible"].new_empty(1, 4, *batch["visible"].shape[-2:]), batch["seed"])
+            fused = {}
+            for kind, text in (("right", right), ("wrong", wrong)):
+                features = self._encode([text], noise.device)
+                fused[kind] = network.fuse(batch["visible"], batch["infrared"], features, noise)
+                values = self.losses(fused[kind], batch, named_targets([right]))
+                for name, value in values.items():
+                    sums.setdefault(f"{kind}/{name}", []).append(value.item())
+                if wrong == right:
+                    break
+            if len(fused) == 2:
+                extra = (named_targets([right]) - named_targets([wrong])).clamp_min(0)
+                weight = losses.emphasis(batch["infrared"], batch["mask"], extra, 1.0)
+                if weight.sum() > 0:
+                    lift = (luma(fused["right"]) - luma(fused["wrong"])) * weight
+                    sums.setdefault("lift_of_named", []).append((255 * lift.sum() / weight.sum()).item())
+            codes = [(255 * x).round() for x in (luma(fused["right"]), luma(batch["visible"]), batch["infrared"])]
+            for name, value in compute_metrics(*codes, REPORTED).items():
+                sums.setdefault(name, []).append(value.item())
+            if k % 6 == 0 and len(rows) < 8:
+                rows.append(
+                    torch.cat([batch["visible"], batch["infrared"].expand(-1, 3, -1, -1), fused["right"]], dim=3)[0]
+                )
+        for k, row in enumerate(rows):
+            write_png(folder / f"{k:02d}.png", row.cpu())
+        return {name: sum(v) / len(v) for name, v in sums.items()}
+
+    @staticmethod
+    def _captions_of(batches: list[dict[str, Any]], k: int) -> tuple[str, str]:
+        """The report of pair k, and the first later pair's report that misses a target named in it (else the same)."""
+        reports = [write_report(b["facts"][0]) for b in batches]
+        right = named_targets([reports[k]])
+        for j in range(1, len(batches)):
+            other = reports[(k + j) % len(batches)]
+            if (right > named_targets([other])).any():
+                return reports[k], other
+        return reports[k], reports[k]
+
+    def export(self, network: nn.Module, folder: Path) -> None:
+        assert isinstance(network, Fuser)
+        network.decoder.save_pretrained(folder / "decoder")
+        network.extractor.denoiser.save_pretrained(folder / "denoiser")

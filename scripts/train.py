@@ -1,0 +1,33 @@
+"""Train one stage: ``accelerate launch scripts/train.py --config configs/fusion.yaml data.root=PATH optim.lr=1e-4 ...``"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse, load the configuration, train, print the last validation's figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", required=True, help="a file of configs/")
+    parser.add_argument("overrides", nargs="*", help="section.key=value, e.g. data.root=PATH train.steps=2000")
+    args = parser.parse_args(argv)
+
+    from ldfusion.config import load
+    from ldfusion.errors import InputError, WorkError
+
+    try:
+        experiment = load(args.config, args.overrides)
+        from ldfusion.training.loop import train
+
+        figures = train(experiment)
+    except (InputError, WorkError) as error:
+        print(f"train: {error}", file=sys.stderr)
+        return error.exit_code
+    for name, value in figures.items():
+        print(f"{name}: {value:.4f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
