@@ -110,6 +110,18 @@ class HubEstimator(DepthEstimator):
         return 1.0 / output.clamp_min(MIN_METRES) if self.metric else output.clamp_min(0)
 
 
+def wrap_network(network: nn.Module, short_side: int | None = None) -> DepthEstimator:
+    """The estimator over a network that is already there: a ``DepthStudent`` or a transformers depth model.
+
+    Args:
+        short_side: working size in pixels; None for the student's own, or 518 for a transformers model.
+    """
+    if isinstance(network, DepthStudent):
+        return StudentEstimator(network, short_side)
+    config = network.config.to_dict()  # type: ignore[union-attr, operator]
+    return HubEstimator(network, _is_metric(config), short_side or 518)
+
+
 def _read_config(source: str, local_files_only: bool) -> dict[str, object]:
     """The config.json of a folder or a hub id; FileNotFoundError when neither has one."""
     folder = Path(source)
@@ -166,22 +178,20 @@ def load_estimator(
         config = _read_config(source, local_files_only)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"depth model not found: {error}; {hint}") from error
-    estimator: DepthEstimator
+    network: nn.Module
     try:
         if config.get("_class_name") == DepthStudent.__name__:
             network = DepthStudent.from_pretrained(source, local_files_only=local_files_only, low_cpu_mem_usage=False)
-            estimator = StudentEstimator(network, short_side)
         else:
             from transformers import AutoModelForDepthEstimation
 
-            model = AutoModelForDepthEstimation.from_pretrained(
+            network = AutoModelForDepthEstimation.from_pretrained(
                 source, dtype=torch.float32, use_safetensors=True, local_files_only=local_files_only
             )
-            estimator = HubEstimator(model, _is_metric(config), short_side or 518)
     except OSError as error:
         raise FileNotFoundError(
             f"depth model {source} has config.json but no readable safetensors weights; {hint}"
         ) from error
     except ValueError as error:
         raise ValueError(f"depth model {source} is no depth estimation model: {str(error).splitlines()[0]}") from error
-    return estimator.requires_grad_(False).eval()
+    return wrap_network(network, short_side).requires_grad_(False).eval()

@@ -107,7 +107,7 @@ def depth_metrics(
         target: depth, in the unit of the limits; pixels outside the limits do not count.
         mask: True where the target is valid, same shape.
         align: "none"; "median" or "least_squares" on the depth; "inverse": least squares against 1 / target, then
-            inverted (METHODS of disparity models such as MiDaS and Depth Anything).
+            inverted (the rule for disparity models such as MiDaS and Depth Anything).
         limits: nearest and farthest depth that counts; the aligned prediction is clipped to them.
 
     Raises:
