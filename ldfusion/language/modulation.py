@@ -1,7 +1,7 @@
 """From a sentence to the decoder: an MLP per decoder level predicts the scale and shift of that level's features.
 
-The form is that of Text-IF (Yi et al., "Text-IF: Leveraging Semantic Text Guidance for Degradation-Aware and Interactive
-Image Fusion", CVPR 2024): at level l, with the text feature c,
+The form is that of Text-IF (Yi et al., "Text-IF: Leveraging Semantic Text Guidance for Degradation-Aware and
+Interactive Image Fusion", CVPR 2024): at level l, with the text feature c,
 
     (gamma_l, beta_l) = W2_l LeakyReLU(W1_l c),        y_l = (1 + gamma_l) x_l + beta_l,
 
@@ -39,9 +39,9 @@ class TextModulation(ModelMixin, ConfigMixin):
         text_dim: width D of the text feature (128 for the embedded text encoder, 512 for CLIP ViT-B/32).
         channels: channels C of every decoder level, in the order in which the decoder asks for them.
         hidden: width of the hidden layer. Text-IF takes 1024 for D = 512; the embedded default keeps the factor of two.
-        init_scale: standard deviation of the last layer's weights at the start, relative to 1 / sqrt(hidden). The guidance
-            then starts close to the identity while every parameter still receives a gradient, which an all-zero start
-            would deny to the first layer.
+        init_scale: standard deviation of the last layer's weights at the start, relative to 1 / sqrt(hidden). The
+            guidance then starts close to the identity while every parameter still receives a gradient, which an
+            all-zero start would deny to the first layer.
 
     Raises:
         ValueError: if a size is not positive or there is no level at all.
@@ -57,14 +57,13 @@ class TextModulation(ModelMixin, ConfigMixin):
                 f"text_dim, hidden and every entry of channels must be at least 1, "
                 f"got text_dim={text_dim}, hidden={hidden}, channels={list(channels)}"
             )
-        self.levels = nn.ModuleList(
-            nn.Sequential(nn.Linear(text_dim, hidden), nn.LeakyReLU(0.01), nn.Linear(hidden, 2 * width))
-            for width in channels
-        )
-        for level in self.levels:
-            last = level[-1]
+        self.text_dim = text_dim
+        self.levels = nn.ModuleList()
+        for width in channels:
+            last = nn.Linear(hidden, 2 * width)
             nn.init.normal_(last.weight, std=init_scale * hidden**-0.5)
             nn.init.zeros_(last.bias)
+            self.levels.append(nn.Sequential(nn.Linear(text_dim, hidden), nn.LeakyReLU(0.01), last))
 
     def forward(self, text: Tensor) -> list[Modulation]:
         """Predict gamma and beta of every level.
@@ -78,8 +77,8 @@ class TextModulation(ModelMixin, ConfigMixin):
         Raises:
             ValueError: if ``text`` is not (B, D).
         """
-        if text.ndim != 2 or text.shape[1] != self.config.text_dim:
-            raise ValueError(f"text features must be (B, {self.config.text_dim}), got {tuple(text.shape)}")
+        if text.ndim != 2 or text.shape[1] != self.text_dim:
+            raise ValueError(f"text features must be (B, {self.text_dim}), got {tuple(text.shape)}")
         modulations: list[Modulation] = []
         for level in self.levels:
             gamma, beta = torch.chunk(level(text)[:, :, None, None], 2, dim=1)
