@@ -33,16 +33,18 @@ def local_moments(images: Tensor, kernel: Tensor, origin: float = 0.0) -> LocalM
 
     `origin` is subtracted from the grey values first: a mid-grey keeps the rounding of the variances small.
     """
-    images = images - origin
-    sources, fused = images[:, :2], images[:, 2:]
-    blurred = blur(torch.cat([images, images.square(), sources * fused], dim=1), kernel)
-    mean_sources, mean_fused, square_sources, square_fused, product = blurred.split([2, 1, 2, 1, 2], dim=1)
+    # One map at a time: it stays in the cache of a CPU, and the products of all pairs are never held together.
+    visible, infrared, fused = (images - origin).split(1, dim=1)
+    mean_sources = torch.cat([blur(visible, kernel), blur(infrared, kernel)], dim=1)
+    mean_fused = blur(fused, kernel)
+    square_sources = torch.cat([blur(visible.square(), kernel), blur(infrared.square(), kernel)], dim=1)
+    covariance = torch.cat([blur(visible * fused, kernel), blur(infrared * fused, kernel)], dim=1)
     return LocalMoments(
         mean_sources + origin,
         mean_fused + origin,
-        (square_sources - mean_sources.square()).clamp_min(0),
-        (square_fused - mean_fused.square()).clamp_min(0),
-        product - mean_sources * mean_fused,
+        (square_sources - mean_sources.square()).clamp_min_(0),
+        (blur(fused.square(), kernel) - mean_fused.square()).clamp_min_(0),
+        covariance.sub_(mean_sources * mean_fused),
     )
 
 
