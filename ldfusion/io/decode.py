@@ -78,7 +78,8 @@ def read_raw(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
         ) from error
     raw = _upright(raw, orientation)
     if raw.dtype.kind == "f":
-        raw = raw.astype(np.float32, copy=False)
+        with np.errstate(over="ignore"):  # what overflows becomes infinite and is told below
+            raw = raw.astype(np.float32, copy=False)
         broken = raw.size - np.count_nonzero(np.isfinite(raw))
         if broken:
             raise InputError(f"{path} has {broken} values that are NaN or infinite; fill them before reading")
@@ -163,6 +164,8 @@ def _decode_tiff(path: Path, max_pixels: int) -> tuple[NDArray[Any], int]:
         _check_size(path, page.imagewidth, page.imagelength, max_pixels)
         if page.samplesperpixel > _MAX_CHANNELS:
             raise InputError(f"{path} has {page.samplesperpixel} channels; give a grey or an RGB image")
+        if page.imagedepth > 1:
+            raise InputError(f"{path} is a volume of {page.imagedepth} slices; give a single image")
         if _tifffile_reads(page):
             array = page.asarray()
             array = np.moveaxis(array, 0, -1) if page.axes == "SYX" else array

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import errno
+import os
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ldfusion.errors import InputError, WorkError
+from ldfusion.io.files import PairList, atomic_write, check_output_folder, match_pairs
+
+
+def touch(folder: Path, *names: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        (folder / name).write_bytes(b"x")
+    return folder
+
+
+@pytest.fixture
+def tiny_disk() -> Iterator[None]:
+    """Let no file of this process grow beyond one kilobyte, which the kernel reports as a write error."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_errors_are_one_line_and_know_their_exit_code() -> None:
+    assert (InputError.exit_code, WorkError.exit_code) == (2, 1)
+    assert str(InputError("bad\nfile")) == "bad file"
+
+
+def test_two_files_make_one_pair_named_by_the_visible(tmp_path: Path) -> None:
+    touch(tmp_path, "day.jpg", "thermal.tiff")
+    pairs = match_pairs(tmp_path / "day.jpg", str(tmp_path / "thermal.tiff"))
+    assert list(pairs) == [("day", tmp_path / "day.jpg", tmp_path / "thermal.tiff")]
+    assert pairs.report() == []
+
+
+def test_folders_match_by_stem_whatever_the_suffix(tmp_path: Path) -> None:
+    visible = touch(tmp_path / "visible", "b.png", "a.JPG", "A.png", "c.bmp", "notes.txt", ".hidden.png")
+    infrared = touch(tmp_path / "infrared", "a.tiff", "b.png", "d.png", "e.tif")
+    (visible / "sub.png").mkdir()
+    pairs = match_pairs(visible, infrared)
+    assert isinstance(pairs, PairList)
+    assert [name for name, _, _ in pairs] == ["a", "b"]
+    assert pairs[0] == ("a", visible / "a.JPG", infrared / "a.tiff")
+    assert pairs[1:] == (("b", visible / "b.png", infrared / "b.png"),)
+    assert pairs.unmatched_visible == ("A", "c")
+    assert pairs.unmatched_infrared == ("d", "e")
+    assert pairs.report() == [
+        "2 visible images have no infrared image of the same name: A, c",
+        "2 infrared images have no visible image of the same name: d, e",
+    ]
+
+
+def test_report_shortens_a_long_list(tmp_path: Path) -> None:
+    visible = touch(tmp_path / "v", *(f"{index}.png" for index in range(9)))
+    infrared = touch(tmp_path / "i", "0.png")
+    (line,) = match_pairs(visible, infrared).report()
+    assert line.endswith("1, 2, 3, 4, 5 and 3 more")
+
+
+def test_bad_pairs_are_refused_in_one_line(tmp_path: Path) -> None:
+    visible = touch(tmp_path / "visible", "a_rgb.png", "b_rgb.png")
+    infrared = touch(tmp_path / "infrared", "a_ir.png")
+    empty = touch(tmp_path / "empty", "readme.txt")
+    twice = touch(tmp_path / "twice", "a.png", "a.jpg")
+    cases = [
+        ((tmp_path / "nowhere", infrared), "nowhere: no such file or folder"),
+        ((visible, infrared / "a_ir.png"), "give two files or two folders"),
+        ((visible, infrared), r"\(a_rgb, b_rgb\) matches one in .*\(a_ir\); give both images of a pair the same name"),
+        ((empty, infrared), "empty holds no image"),
+        ((twice, infrared), "holds both a.jpg and a.png"),
+    ]
+    for arguments, message in cases:
+        with pytest.raises(InputError, match=message):
+            match_pairs(*arguments)
+
+
+def test_atomic_write_replaces_only_on_success(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "result.npy"
+    with atomic_write(target) as temporary:
+        assert temporary.parent == target.parent
+        assert temporary.suffix == ".npy"
+        temporary.write_text("first")
+        assert not target.exists()
+    assert target.read_text() == "first"
+
+    with pytest.raises(KeyboardInterrupt), atomic_write(target) as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert target.read_text() == "first"
+    assert os.listdir(target.parent) == ["result.npy"]
+    mode = target.stat().st_mode & 0o777
+    umask = os.umask(0)
+    os.umask(umask)
+    assert mode == 0o666 & ~umask
+
+
+def test_atomic_write_on_a_full_disk(tmp_path: Path, tiny_disk: None) -> None:
+    target = tmp_path / "result.bin"
+    target.write_bytes(b"kept")
+    with (
+        pytest.raises(WorkError, match=r"cannot write .*result\.bin: File too large"),
+        atomic_write(target) as temporary,
+    ):
+        temporary.write_bytes(bytes(5000))
+    assert target.read_bytes() == b"kept"
+    assert os.listdir(tmp_path) == ["result.bin"]
+
+
+def test_atomic_write_names_no_space_left(tmp_path: Path) -> None:
+    with pytest.raises(WorkError, match="No space left on device"), atomic_write(tmp_path / "result.bin"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert os.listdir(tmp_path) == []
+
+
+def test_atomic_write_passes_errors_of_other_files_through(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "result.bin"):
+        (tmp_path / "missing input").read_bytes()
+
+
+def test_atomic_write_where_nothing_can_be_written(tmp_path: Path) -> None:
+    touch(tmp_path, "file")
+    with pytest.raises(WorkError, match="cannot write"), atomic_write(tmp_path / "file" / "result.png"):
+        pass
+    (tmp_path / "folder.png").mkdir()
+    with (
+        pytest.raises(WorkError, match=r"folder\.png: Is a directory"),
+        atomic_write(tmp_path / "folder.png") as temporary,
+    ):
+        temporary.write_bytes(b"x")
+
+
+def test_output_folder_is_made_and_left_clean(tmp_path: Path) -> None:
+    folder = check_output_folder(tmp_path / "a" / "b")
+    assert folder.is_dir()
+    assert os.listdir(folder) == []
+
+
+def test_output_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    touch(tmp_path, "file")
+    with pytest.raises(InputError, match=r"file is a file; give a folder"):
+        check_output_folder(tmp_path / "file")
+    with pytest.raises(InputError, match="file; give a folder"):
+        check_output_folder(tmp_path / "file" / "below")
+    # /proc takes no file from anyone, root included.
+    with pytest.raises(InputError, match=r"/proc/self cannot be written: .*; give another one"):
+        check_output_folder("/proc/self")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes into read-only folders")
+def test_read_only_output_folder(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(InputError, match="Permission denied"):
+        check_output_folder(tmp_path)
+    tmp_path.chmod(0o700)
