@@ -1,4 +1,4 @@
-"""Train one stage: ``accelerate launch scripts/train.py --config configs/fusion.yaml data.root=PATH optim.lr=1e-4 ...``"""
+"""Train one stage: ``accelerate launch scripts/train.py --config configs/fusion.yaml data.root=PATH optim.lr=1e-4``"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", required=True, help="a file of configs/")
     parser.add_argument("overrides", nargs="*", help="section.key=value, e.g. data.root=PATH train.steps=2000")
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
 
     from ldfusion.config import load
     from ldfusion.errors import InputError, WorkError

@@ -1,7 +1,7 @@
 """The fusion decoder: multi-timestep diffusion features, modulated by a sentence, become one colour image.
 
-From the coarsest level to the finest: the T timesteps of a level are mixed by a 1x1 convolution, the upsampled tensor of
-the coarser level is added, the sentence scales and shifts the channels, and two 3x3 convolutions refine. Unlike
+From the coarsest level to the finest: the T timesteps of a level are mixed by a 1x1 convolution, the upsampled tensor
+of the coarser level is added, the sentence scales and shifts the channels, and two 3x3 convolutions refine. Unlike
 Dif-Fusion's head (Yue et al. 2023), whose finest block never reaches its output, every level here is used.
 """
 
@@ -19,7 +19,7 @@ from ldfusion.language.modulation import TextModulation, modulate
 
 
 class _Level(nn.Module):
-    """One resolution: mix the timesteps, add the coarser level, modulate, refine with a residual pair of convolutions."""
+    """One resolution: mix the timesteps, add the coarser level, modulate, refine with two residual convolutions."""
 
     def __init__(self, inputs: int, width: int, coarser: int) -> None:
         super().__init__()

@@ -31,6 +31,9 @@ class Fuser(nn.Module):
         super().__init__()
         self.extractor, self.decoder, self.train_extractor = extractor, decoder, train_extractor
         self.extractor.requires_grad_(train_extractor)
+        # the features are taken before these two: they would never see a gradient, which data parallel training refuses
+        extractor.denoiser.conv_norm_out.requires_grad_(False)
+        extractor.denoiser.conv_out.requires_grad_(False)
 
     def train(self, mode: bool = True) -> Fuser:
         """Set the mode; a frozen extractor stays in evaluation mode."""
@@ -84,8 +87,8 @@ class Fuser(nn.Module):
         def run(*parts: Tensor) -> Tensor:
             padded, pads = zip(*(pad_to_multiple(p, self.extractor.multiple) for p in parts), strict=True)
             out = self(padded[0], padded[1], text, padded[2] if noise is not None else None, timesteps)
-            return crop(out, pads[0])
+            return crop(out.clamp(0, 1), pads[0])
 
         if max(height, width) <= tile:
             return run(*tensors)
-        return fuse_tiled(run, tensors, tile, OVERLAP)
+        return fuse_tiled(run, tensors, tile, min(OVERLAP, tile // 2))

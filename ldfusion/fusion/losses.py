@@ -64,8 +64,8 @@ def depth_loss(
 ) -> Tensor:
     """Depth-driven loss (Zhang et al. 2025, arXiv 2503.08676): both frozen networks must read the pair's depth from F.
 
-    L = 1/2 SSI(D_V(F), d_V) + 1/2 SSI(D_I(Y_F), d_I), SSI of MiDaS (Ranftl et al. 2020). The paper does not say how the two
-    outputs are scaled; here each is compared with its modality's pseudo-label up to scale and shift.
+    L = 1/2 SSI(D_V(F), d_V) + 1/2 SSI(D_I(Y_F), d_I), SSI of MiDaS (Ranftl et al. 2020). The paper does not say how the
+    two outputs are scaled; here each is compared with its modality's pseudo-label up to scale and shift.
 
     Args:
         fused: colour image (B, 3, H, W).

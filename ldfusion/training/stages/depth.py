@@ -13,10 +13,11 @@ from torch.utils.data import DataLoader
 
 from depth.losses import ssi_loss
 from depth.metrics import spearman
-from depth.network import DepthStudent
+from depth.network import STRIDE, DepthStudent
 from ldfusion.config import DataConfig, check_arguments, check_keys
 from ldfusion.io.image import write_png
 from ldfusion.io.preview import colorize_depth
+from ldfusion.training.stages import check_crop
 
 
 class DepthStage:
@@ -32,6 +33,7 @@ class DepthStage:
     def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
         check_arguments(DepthStudent.__init__, model, "model")
         check_keys(loss, ("alpha",), "loss")
+        check_crop(data, STRIDE)
         channels = 3 if self.modality == "visible" else 1
         self.network: nn.Module = DepthStudent(**{"in_channels": channels, **model})
         self.alpha = float(loss.get("alpha", 0.5))
@@ -45,7 +47,8 @@ class DepthStage:
     def validate(self, network: nn.Module, loader: DataLoader[dict[str, Any]], folder: Path) -> dict[str, float]:
         """Spearman correlation with the teacher, and a picture: image, teacher, student."""
         device = next(network.parameters()).device
-        scores, rows = [], []
+        scores: list[Tensor] = []
+        rows: list[Tensor] = []
         for number, batch in enumerate(loader):
             image, target = batch[self.modality].to(device), batch[f"depth_{self.modality}"].to(device)
             prediction = network(image).float()

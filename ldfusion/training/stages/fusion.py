@@ -1,7 +1,8 @@
-"""Stage ``fusion``: the decoder, guided by sentences, trained with intensity, gradient, colour and depth-driven losses."""
+"""Stage ``fusion``: the decoder, guided by sentences, trained with intensity, gradient, colour and depth losses."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,19 +10,26 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from diffusers import UNet2DModel
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from captioning.facts import read_facts, write_report
-from ldfusion.config import DataConfig, check_arguments
+from depth.network import STRIDE, DepthStudent
+from ldfusion.config import DataConfig, check_arguments, check_keys, nearest
+from ldfusion.data.pairs import to_device
 from ldfusion.diffusion.denoiser import build_denoiser, seeded_noise
 from ldfusion.diffusion.features import TIMESTEPS, FeatureExtractor
+from ldfusion.errors import InputError
 from ldfusion.evaluation.metrics import compute_metrics
 from ldfusion.fusion import losses
 from ldfusion.fusion.decoder import FusionDecoder
 from ldfusion.fusion.fuser import Fuser
+from ldfusion.fusion.guided import local_contrast
 from ldfusion.io.color import luma
 from ldfusion.io.image import write_png
+from ldfusion.language.text import TextEncoder
+from ldfusion.training.stages import check_crop
 from ldfusion.weights import component_folder
 
 TARGETS = {"car": ("car", "truck", "bus"), "person": ("person",), "bike": ("bicycle", "motorcycle")}
@@ -32,6 +40,7 @@ WORDS = {
     "person": ("person", "people", "pedestrian"),
     "bike": ("bicycle", "motorcycle", "bike"),
 }
+FEATURES = ("diffusion", "plain")
 REPORTED = ("EN", "MI", "VIF", "SF", "SD", "Qabf")
 
 
@@ -54,8 +63,10 @@ class FusionLoss:
     depth: float = 0.05
     emphasis: float = 0.25
     """Lift of the thermal signature of targets that the sentence names."""
-    sharpen: float = 1.0
-    """Gain of the gradient target."""
+    sharpen: float = 1.1
+    """Gain of the gradient target: what the L1 losses blur away is given back."""
+    contrast: float = 0.3
+    """Gain of the local contrast of the intensity target."""
     wrong: float = 0.25
     """Share of samples that are given the caption of another pair."""
     command: float = 0.15
@@ -65,9 +76,10 @@ class FusionLoss:
 class FusionStage:
     """Trains the decoder of a `Fuser`; the denoiser, both depth students and the text encoder stay frozen.
 
-    ``model`` holds ``decoder`` (arguments of `FusionDecoder`), ``timesteps``, ``schedule``, ``features`` (``diffusion``, or
-    ``plain``: the same network untrained, fed once with the clean stack and trained along), ``guided`` (False: without
-    language) and the folders of ``denoiser``, ``depth_visible``, ``depth_infrared``, ``text`` (default: embedded).
+    ``model`` holds ``decoder`` (``widths`` and ``hidden`` of `FusionDecoder`), ``timesteps``, ``schedule``, ``features``
+    (``diffusion``, or ``plain``: the same network untrained, fed once with the clean stack and trained along),
+    ``guided`` (False: without language) and the folders of ``denoiser``, ``depth_visible``, ``depth_infrared``, ``text``
+    (default: embedded).
     """
 
     dataset_options: ClassVar[dict[str, bool]] = {"depth": True, "masks": True, "captions": True}
@@ -75,8 +87,13 @@ class FusionStage:
     def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
         check_arguments(self._build, model, "model")
         check_arguments(FusionLoss, loss, "loss")
-        self.weights = FusionLoss(**loss)
-        self.network: nn.Module = self._build(**model)
+        try:
+            self.weights = FusionLoss(**{name: float(weight) for name, weight in loss.items()})
+        except (TypeError, ValueError) as error:
+            raise InputError(f"loss: every weight must be a number ({error})") from error
+        fuser = self._build(**model)
+        check_crop(data, math.lcm(STRIDE, fuser.extractor.multiple))
+        self.network: nn.Module = fuser
 
     def _build(
         self,
@@ -89,21 +106,19 @@ class FusionStage:
         depth_visible: str = "",
         depth_infrared: str = "",
         text: str = "",
-    ) -> nn.Module:
-        from diffusers import UNet2DModel
-
-        from depth.network import DepthStudent
-        from ldfusion.language.text import TextEncoder
-
+    ) -> Fuser:
+        check_keys(decoder or {}, ("widths", "hidden"), "model.decoder")
+        if features not in FEATURES:
+            raise InputError(f"model.features: unknown features '{features}'; {nearest(features, FEATURES)}")
         unet = UNet2DModel.from_pretrained(component_folder("denoiser", denoiser), use_safetensors=True)
         plain = features == "plain"
         if plain:
             c = unet.config
             unet = build_denoiser(c.block_out_channels, c.layers_per_block, c.norm_num_groups, c.add_attention)
         extractor = FeatureExtractor(unet, schedule, () if plain else timesteps)
-        self.text: nn.Module | None = None
+        self.text: TextEncoder | None = None
         if guided:
-            self.text = TextEncoder.from_pretrained(component_folder("text", text)).requires_grad_(False).eval()
+            self.text = TextEncoder.from_pretrained(component_folder("text_encoder", text)).requires_grad_(False).eval()
         self.twins = [
             DepthStudent.from_pretrained(component_folder(name, path), use_safetensors=True)
             .requires_grad_(False)
@@ -125,9 +140,11 @@ class FusionStage:
                 target = list(TARGETS)[rng.integers(len(TARGETS))]
                 out.append(str(rng.choice(COMMANDS)).format(rng.choice(WORDS[target])))
                 continue
-            source = k if u >= w.command + w.wrong else int(rng.integers(len(batch["seed"])))
-            report = write_report(batch["facts"][source])
-            out.append(report if rng.random() < 0.5 else str(rng.choice(batch["captions"][source])))
+            # a wrong sentence comes with the sample, so that it does not depend on how a batch is shared out
+            words = {key: batch[key][k] for key in ("facts", "captions")}
+            if u < w.command + w.wrong:
+                words = batch["other"][k]
+            out.append(write_report(words["facts"]) if rng.random() < 0.5 else str(rng.choice(words["captions"])))
         return out
 
     def _encode(self, texts: list[str], device: torch.device) -> Tensor | None:
@@ -142,16 +159,14 @@ class FusionStage:
         """Every loss of ``fused`` for sentences that name ``named`` (B, 3)."""
         w, visible, infrared = self.weights, batch["visible"], batch["infrared"]
         lift = losses.emphasis(infrared, batch["mask"], named.to(fused.device), w.emphasis)
-        if self.text is None:
-            lift = torch.zeros_like(lift)
-        target = losses.target_intensity(visible, infrared)
+        target = local_contrast(losses.target_intensity(visible, infrared), w.contrast)
         target = target + lift * (1 - target)
         out = {
             "intensity": losses.intensity_loss(fused, target),
             "gradient": losses.gradient_loss(fused, w.sharpen * losses.target_gradient(visible, infrared)),
             "colour": losses.colour_loss(fused, visible),
         }
-        if w.depth > 0:
+        if w.depth > 0 or not torch.is_grad_enabled():  # validation reports it for every variant
             twins = [t.to(fused.device) for t in self.twins]
             out["depth"] = losses.depth_loss(fused, batch["depth_visible"], batch["depth_infrared"], twins[0], twins[1])
         out["loss"] = torch.stack([getattr(w, name) * value for name, value in out.items()]).sum()
@@ -164,11 +179,12 @@ class FusionStage:
         return self.losses(fused, batch, named_targets(texts))
 
     def validate(self, network: nn.Module, loader: DataLoader[dict[str, Any]], folder: Path) -> dict[str, float]:
-        """Six metrics with the right caption; losses and brightness of the named targets, right against wrong caption."""
+        """Six metrics with the right caption; losses and brightness of named targets, right against wrong caption."""
         assert isinstance(network, Fuser)
-        batches = list(loader)
+        device = next(network.parameters()).device
+        batches = [to_device(batch, device) for batch in loader]
         sums: dict[str, list[float]] = {}
-        rows = []
+        rows: list[Tensor] = []
         for k, batch in enumerate(batches):
             right, wrong = self._captions_of(batches, k)
             noise = seeded_noise(batch["visible"].new_empty(1, 4, *batch["visible"].shape[-2:]), batch["seed"])
@@ -188,7 +204,7 @@ class FusionStage:
                     lift = (luma(fused["right"]) - luma(fused["wrong"])) * weight
                     sums.setdefault("lift_of_named", []).append((255 * lift.sum() / weight.sum()).item())
             codes = [(255 * x).round() for x in (luma(fused["right"]), luma(batch["visible"]), batch["infrared"])]
-            for name, value in compute_metrics(*codes, REPORTED).items():
+            for name, value in compute_metrics(codes[0], codes[1], codes[2], REPORTED).items():
                 sums.setdefault(name, []).append(value.item())
             if k % 6 == 0 and len(rows) < 8:
                 rows.append(

@@ -1,0 +1,95 @@
+"""The measurements behind the published tables; ``scripts/benchmark.py`` prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from captioning.evaluate import FrequentCaption, caption_scores
+from depth.align import standardise
+from depth.metrics import spearman
+from ldfusion.config import DataConfig
+from ldfusion.data.catalog import PairFiles, select_pairs
+from ldfusion.data.labels import read_captions, read_depth_label
+from ldfusion.evaluation.suite import evaluate_tensors
+from ldfusion.evaluation.table import EvaluationTable
+from ldfusion.fusion.classical import laplacian_fusion, mean_fusion
+from ldfusion.io.size import resize
+from ldfusion.pipeline import LDFusionPipeline, load_pair
+
+
+def validation_pairs(root: Path) -> list[PairFiles]:
+    """The RoadScene and MSRS pairs of the validation split (49 in the shared data), in its order."""
+    data = DataConfig(root=str(root))
+    return select_pairs(root, data.val_datasets, data.val_split)
+
+
+def _pairs(root: Path) -> Iterator[tuple[PairFiles, Tensor, Tensor]]:
+    for files in validation_pairs(root):
+        pair = load_pair(files.visible, files.infrared, files.name)
+        yield files, pair.visible, pair.infrared
+
+
+def fusion_table(pipe: LDFusionPipeline, root: Path) -> EvaluationTable:
+    """Fusion metrics of the pipeline beside the mean and the Laplacian pyramid on the validation pairs."""
+    fused: dict[str, list[Tensor]] = {"mean": [], "Laplacian pyramid": [], "ldfusion": []}
+    names, visible, infrared = [], [], []
+    for files, v, i in _pairs(root):
+        names.append(files.name)
+        visible.append(v[0])
+        infrared.append(i[0])
+        fused["mean"].append(mean_fusion(v, i)[0])
+        fused["Laplacian pyramid"].append(laplacian_fusion(v, i)[0])
+        fused["ldfusion"].append(pipe(v, i, generator=torch.Generator().manual_seed(0)).fused[0])
+    return evaluate_tensors(fused, visible, infrared, names)
+
+
+def depth_rows(pipe: LDFusionPipeline, root: Path, labels: Path) -> dict[str, float]:
+    """Mean Spearman correlation with the teacher on the validation pairs.
+
+    ``fused`` compares the depth of the fused image with the mean of the teacher's standardised maps of both sources;
+    so do ``visible alone`` and ``infrared alone`` for the students' maps of the single sources.
+    """
+    rows: dict[str, list[float]] = {}
+    for files, v, i in _pairs(root):
+        teacher = {
+            m: torch.from_numpy(read_depth_label(labels, files.name, m))[None, None] for m in ("visible", "infrared")
+        }
+        out = pipe(v, i)
+        size = (teacher["visible"].shape[-2], teacher["visible"].shape[-1])
+        both = standardise(teacher["visible"]) + standardise(resize(teacher["infrared"], size))
+        for name, prediction, target in (
+            ("visible student", out.depth_visible, teacher["visible"]),
+            ("infrared student", out.depth_infrared, resize(teacher["infrared"], size)),
+            ("visible alone, both teachers", out.depth_visible, both),
+            ("infrared alone, both teachers", out.depth_infrared, both),
+            ("fused image, both teachers", out.depth, both),
+        ):
+            rows.setdefault(name, []).append(spearman(resize(prediction, size), target).item())
+    return {name: sum(values) / len(values) for name, values in rows.items()}
+
+
+def caption_rows(pipe: LDFusionPipeline, root: Path) -> dict[str, float]:
+    """Scores of the pipeline's own captions on the validation pairs, beside the constant baseline's."""
+    data = DataConfig(root=str(root))
+    records = read_captions(root / data.captions)
+    training = [records[f.name] for f in select_pairs(root, data.datasets, data.train_split)]
+    baseline = FrequentCaption(training, pipe.captioner.vocabulary)
+
+    def batches() -> Iterator[dict[str, Any]]:
+        for files, v, i in _pairs(root):
+            depths = {"depth_visible": pipe.twin.visible(v), "depth_infrared": pipe.twin.infrared(i)}
+            record = records[files.name]
+            yield {"visible": v, "infrared": i, **depths, "facts": [record], "captions": [record["captions"]]}
+
+    scores, _ = caption_scores(pipe.captioner, batches(), baseline)
+    return {
+        f"{style}, {name}, {who}": value
+        for style, both in scores.items()
+        for name in both["network"]
+        for who, value in ((w, both[w][name]) for w in ("network", "baseline"))
+    }

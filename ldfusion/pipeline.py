@@ -1,0 +1,249 @@
+"""`LDFusionPipeline`: a visible and an infrared image in; a fused image, depth and a sentence out."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DiffusionPipeline, UNet2DModel
+from diffusers.utils import logging as diffusers_logging
+from torch import Tensor, nn
+
+from captioning.network import DepthCaptioner
+from depth.estimator import DepthEstimator, StudentEstimator, load_estimator, wrap_network
+from depth.twin import TwinDepth
+from ldfusion import weights
+from ldfusion.diffusion.features import TIMESTEPS, FeatureExtractor, pipeline_noise
+from ldfusion.errors import InputError
+from ldfusion.fusion.decoder import FusionDecoder
+from ldfusion.fusion.fuser import Fuser
+from ldfusion.io.convert import from_batch, to_batch
+from ldfusion.io.image import read_infrared, read_visible
+from ldfusion.io.notices import notice
+from ldfusion.io.size import match_infrared
+from ldfusion.language.text import TextEncoder
+from ldfusion.language.tokenizer import check_prompt
+from ldfusion.types import FusionOutput, ImageInput, Pair
+
+OUTPUT_TYPES = ("pt", "np", "pil")
+
+
+def load_pair(visible: str | Path, infrared: str | Path, name: str = "") -> Pair:
+    """Read a pair from two files; the infrared image is resized to the visible one's size.
+
+    Args:
+        name: what the pair is called; the visible file's stem by default.
+
+    Raises:
+        InputError: a file that cannot be used (see `ldfusion.io.image`).
+    """
+    name = name or Path(visible).stem
+    colour, is_grey = read_visible(visible)
+    thermal = read_infrared(infrared)
+    if is_grey:
+        notice(f"{visible} has no colour: its grey values are used for red, green and blue, and the result is grey")
+    matched = match_infrared(colour[None], thermal[None], name)
+    return Pair(name, colour[None], matched, is_grey, (int(thermal.shape[-2]), int(thermal.shape[-1])))
+
+
+class LDFusionPipeline(DiffusionPipeline):
+    """Language- and depth-guided fusion of visible and infrared images (after Zhang et al. 2025, arXiv 2503.08676).
+
+    Args:
+        denoiser: four-channel noise-prediction network.
+        decoder: features and sentence to the fused image.
+        text_encoder: sentence to text feature.
+        depth_visible, depth_infrared: `depth.DepthStudent`, or any `AutoModelForDepthEstimation` of transformers.
+        captioner: pair and depth to a sentence.
+        schedule: kind of the noise schedule the denoiser was trained with.
+        timesteps: noise levels that features are taken at, counted from 1.
+    """
+
+    model_cpu_offload_seq = "depth_visible->depth_infrared->captioner->text_encoder->denoiser->decoder"
+
+    def __init__(
+        self,
+        denoiser: UNet2DModel,
+        decoder: FusionDecoder,
+        text_encoder: TextEncoder,
+        depth_visible: nn.Module,
+        depth_infrared: nn.Module,
+        captioner: DepthCaptioner,
+        schedule: str = "linear",
+        timesteps: list[int] | tuple[int, ...] = TIMESTEPS,
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            denoiser=denoiser,
+            decoder=decoder,
+            text_encoder=text_encoder,
+            depth_visible=depth_visible,
+            depth_infrared=depth_infrared,
+            captioner=captioner,
+        )
+        self.register_to_config(schedule=schedule, timesteps=list(timesteps))
+        for module in (denoiser, decoder):
+            module.to(memory_format=torch.channels_last)
+        self.fuser = Fuser(FeatureExtractor(denoiser, schedule, timesteps), decoder)
+        estimators: list[DepthEstimator] = [wrap_network(net) for net in (depth_visible, depth_infrared)]
+        self.twin = TwinDepth(*estimators)
+        for part in (self.fuser, self.twin, text_encoder, captioner):
+            part.requires_grad_(False).eval()
+        self.weights_id = "unsaved"
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path | None = None, **kwargs: Any) -> LDFusionPipeline:
+        """The embedded default (``None``), or a pipeline from a folder or a hub id.
+
+        Raises:
+            InputError: nothing usable there; the line says what is missing and how to get the default.
+        """
+        folder = weights.FOLDER if source is None else Path(source)
+        local = folder.is_dir()
+        if local and not (folder / "model_index.json").is_file():
+            raise InputError(f"{folder}: no model_index.json there; give a folder written by save_pretrained, or none")
+        kwargs.setdefault("use_safetensors", True)
+        if not sys.stderr.isatty():
+            diffusers_logging.disable_progress_bar()
+        try:
+            pipe: LDFusionPipeline = super().from_pretrained(str(folder if local else source), **kwargs)
+        except OSError as error:
+            raise InputError(
+                f"weights '{source}': neither a folder nor a model that could be had from the hub "
+                f"({str(error).splitlines()[0]}); without --weights the embedded default is used"
+            ) from error
+        pipe.weights_id = f"embedded:{_digest(folder)}" if source is None else str(source)
+        return pipe
+
+    def describe(
+        self, visible: Tensor, infrared: Tensor, depth_visible: Tensor, depth_infrared: Tensor, style: str = "report"
+    ) -> list[dict[str, Any]]:
+        """Caption and facts of each pair; tensors as in `Pair`, relative inverse depth of both."""
+        found: list[dict[str, Any]] = self.captioner.describe(visible, infrared, depth_visible, depth_infrared, style)
+        return found
+
+    @torch.no_grad()
+    def caption(self, visible: ImageInput, infrared: ImageInput, style: str = "report") -> list[dict[str, Any]]:
+        """A dictionary with ``caption``, ``style`` and ``facts`` for each pair, without fusing."""
+        first, second = self._inputs(visible, infrared)
+        return self.describe(first, second, self.twin.visible(first), self.twin.infrared(second), style)
+
+    def _inputs(self, visible: Any, infrared: Any) -> tuple[Tensor, Tensor]:
+        first = to_batch(visible, 3, "visible")
+        second = to_batch(infrared, 1, "infrared")
+        if len(first) != len(second):
+            raise InputError(
+                f"{len(first)} visible but {len(second)} infrared images; give one infrared for each visible"
+            )
+        second = match_infrared(first, second)
+        return first.to(self.device), second.to(self.device)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        visible: ImageInput | Sequence[ImageInput],
+        infrared: ImageInput | Sequence[ImageInput],
+        prompt: str | Sequence[str] | None = None,
+        generator: torch.Generator | None = None,
+        timesteps: Sequence[int] | None = None,
+        output_type: str = "pt",
+    ) -> FusionOutput:
+        """Fuse one pair or a batch of equally sized pairs.
+
+        Args:
+            visible: PIL images, arrays (H, W[, C]) or tensors ([B,] C, H, W); integers, or floats in [0, 1].
+            infrared: likewise; resized to the visible image's size.
+            prompt: a sentence that guides the fusion in the caption's place, one for all or one for each pair.
+            generator: CPU generator of the feature extractor's noise; seed 0 without one. Every pair of a batch gets
+                the same noise, so that its result does not depend on the batch.
+            timesteps: other noise levels than the pipeline's, as many.
+            output_type: ``pt``, ``np`` or ``pil``.
+
+        Raises:
+            InputError: unusable images, prompt, timesteps or output type.
+
+        Example:
+            >>> pipe = LDFusionPipeline.from_pretrained()
+            >>> out = pipe(Image.open("visible.png"), Image.open("infrared.png"), output_type="pil")
+            >>> out.fused[0].save("fused.png"); print(out.caption[0])
+        """
+        # 0. Check the arguments
+        if output_type not in OUTPUT_TYPES:
+            raise InputError(f"output_type: unknown '{output_type}'; known: {', '.join(OUTPUT_TYPES)}")
+        if timesteps is not None:
+            self.fuser.extractor.check_timesteps(timesteps)
+            if len(timesteps) != len(self.fuser.extractor.timesteps):
+                raise InputError(
+                    f"timesteps: this decoder takes {len(self.fuser.extractor.timesteps)}, got {len(timesteps)}"
+                )
+
+        # 1. Images: visible (B, 3, H, W), infrared (B, 1, H, W), both in [0, 1]
+        first, second = self._inputs(visible, infrared)
+        batch, _, height, width = first.shape
+
+        # 2. Depth of each modality: (B, 1, H, W), relative inverse depth
+        depth_visible, depth_infrared = self.twin.visible(first), self.twin.infrared(second)
+
+        # 3. Caption: B sentences; the prompt takes their place as guidance
+        described = self.describe(first, second, depth_visible, depth_infrared)
+        captions = [d["caption"] for d in described]
+        prompts = [prompt] * batch if isinstance(prompt, str) else list(prompt) if prompt is not None else captions
+        if len(prompts) != batch:
+            raise InputError(f"prompt: {len(prompts)} sentences for {batch} pairs; give one, or one for each pair")
+        prompts = [check_prompt(text) for text in prompts] if prompt is not None else prompts
+
+        # 4. Text features: (B, D)
+        text = self.text_encoder.encode(prompts)
+
+        # 5. Diffusion features of [R, G, B, IR] and modulated decoding: (B, 3, H, W)
+        noise = pipeline_noise((batch, height, width), None, generator, first.device)
+        fused = self.fuser.fuse(first, second, text, noise, timesteps)
+        del noise
+
+        # 6. Depth of the fused image: (B, 1, H, W)
+        depth = self.twin.fused(fused)
+
+        # 7. Results in the wanted type
+        return FusionOutput(
+            fused=from_batch(fused, output_type),
+            depth=from_batch(depth, output_type),
+            depth_visible=from_batch(depth_visible, output_type),
+            depth_infrared=from_batch(depth_infrared, output_type),
+            caption=captions,
+            prompt=prompts,
+            facts=[d["facts"] for d in described],
+        )
+
+
+def load_component(name: str, folder: Path) -> nn.Module:
+    """One trained component of the pipeline from the folder of its weights.
+
+    Raises:
+        InputError: the folder holds something else.
+    """
+    classes: dict[str, Any] = {
+        "denoiser": UNet2DModel,
+        "decoder": FusionDecoder,
+        "text_encoder": TextEncoder,
+        "captioner": DepthCaptioner,
+    }
+    try:
+        if name in classes:
+            module: nn.Module = classes[name].from_pretrained(folder, use_safetensors=True)
+            return module
+        estimator = load_estimator(folder)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: cannot be loaded as '{name}': {str(error).splitlines()[0]}") from error
+    return estimator.network if isinstance(estimator, StudentEstimator) else estimator.get_submodule("model")
+
+
+def _digest(folder: Path) -> str:
+    """Eight hexadecimal digits that name the weights below a folder."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.rglob("*.safetensors")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:8]
