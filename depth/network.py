@@ -70,7 +70,7 @@ def standardise_image(image: Tensor) -> Tensor:
     return (image - mean) / torch.sqrt(variance + MIN_STD**2)
 
 
-class DepthStudent(ModelMixin, ConfigMixin):  # type: ignore[misc]  # both declare config_name
+class DepthStudent(ModelMixin, ConfigMixin):
     """Relative inverse depth from one image of one modality.
 
     Stem to 1/4, residual stages at 1/4 .. 1/32, global context at the deepest, a feature pyramid back to 1/4, one

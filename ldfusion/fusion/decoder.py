@@ -75,6 +75,7 @@ class FusionDecoder(ModelMixin, ConfigMixin):
         self.merge = nn.Conv2d(2 * widths[0], widths[0], 3, padding=1)
         self.head = nn.Conv2d(widths[0], 4, 3, padding=1)
         nn.init.normal_(self.head.weight, std=1e-2)
+        assert self.head.bias is not None
         nn.init.zeros_(self.head.bias)
 
     def forward(self, features: Sequence[Tensor], stack: Tensor, text: Tensor | None = None) -> Tensor:
