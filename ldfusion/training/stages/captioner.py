@@ -155,12 +155,12 @@ def perturbed(depth: Tensor, seed: int, strength: float) -> Tensor:
 
 
 def mask_loss(logits: Tensor, mask: Tensor) -> Tensor:
-    """Cross-entropy of the object mask (B, h, w; 255 = unknown) at the resolution of the logits; 0 where none is known.
+    """Cross-entropy of the object mask (B, h, w) at the resolution of the logits (B, 4, h/8, w/8), 0 if all is unknown.
 
-    The mask is enlarged by no interpolation: the cell takes the rarest class inside it, so that small people count.
+    A cell takes the highest class inside it, so that small people are not lost. Ids above 3 are background, 255 unknown.
     """
     cell = (mask.shape[-2] // logits.shape[-2], mask.shape[-1] // logits.shape[-1])
-    known = torch.where(mask == UNKNOWN, -1, mask).float()
+    known = torch.where(mask == UNKNOWN, -1, torch.where(mask >= logits.shape[1], 0, mask)).float()
     coarse = F.max_pool2d(known[:, None], cell)[:, 0].long()
     coarse = coarse[:, : logits.shape[-2], : logits.shape[-1]]
     weight = torch.tensor(MASK_WEIGHTS, device=logits.device)
