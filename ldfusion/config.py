@@ -54,6 +54,15 @@ class DataConfig:
     synthetic: int = 0
     """Add this many rendered scenes (exact truth) to the training pairs."""
 
+    def __post_init__(self) -> None:
+        _need("data.crop", self.crop, len(self.crop) == 2 and min(self.crop) > 0, "two sizes, [height, width]")
+        in_order = len(self.scale) == 2 and 0 < self.scale[0] <= self.scale[1]
+        _need("data.scale", self.scale, in_order, "[least, largest] zoom, both above 0")
+        _need("data.flip", self.flip, 0 <= self.flip <= 1, "a probability, 0 to 1")
+        _need("data.jitter", self.jitter, 0 <= self.jitter < 1, "at least 0 and below 1")
+        for name in ("workers", "limit", "synthetic"):
+            _need(f"data.{name}", getattr(self, name), getattr(self, name) >= 0, "0 or more")
+
 
 @dataclass
 class OptimConfig:
@@ -72,6 +81,16 @@ class OptimConfig:
     """Decay of the exponential moving average of the weights (ramped up over the first steps); 0: none."""
     precision: str = "fp32"
     """``fp32``, or mixed precision with ``bf16`` or ``fp16``."""
+
+    def __post_init__(self) -> None:
+        _need("optim.lr", self.lr, self.lr > 0, "above 0")
+        in_range = len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas)
+        _need("optim.betas", self.betas, in_range, "two numbers of at least 0 and below 1")
+        _need("optim.ema", self.ema, 0 <= self.ema < 1, "at least 0 and below 1")
+        for name in ("weight_decay", "warmup", "clip"):
+            _need(f"optim.{name}", getattr(self, name), getattr(self, name) >= 0, "0 or more")
+        _choose("optim.schedule", self.schedule, ("constant", "cosine"))
+        _choose("optim.precision", self.precision, ("fp32", "bf16", "fp16"))
 
 
 @dataclass
@@ -95,7 +114,16 @@ class TrainConfig:
     tracker: str = "tensorboard"
     """``tensorboard`` or ``none``."""
     resume: bool = True
-    """Go on from the newest checkpoint of the output folder when there is one."""
+    """Go on from the newest checkpoint of the output folder when there is one; False: drop them and start anew."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "accumulate", "keep", "log_every"):
+            _need(f"train.{name}", getattr(self, name), getattr(self, name) >= 1, "1 or more")
+        for name in ("validate_every", "checkpoint_every"):
+            _need(f"train.{name}", getattr(self, name), getattr(self, name) >= 0, "0 or more")
+        whole = self.batch % self.accumulate == 0
+        _need("train.batch", self.batch, whole, f"a multiple of train.accumulate={self.accumulate}")
+        _choose("train.tracker", self.tracker, ("tensorboard", "none"))
 
 
 @dataclass
@@ -115,6 +143,19 @@ class Experiment:
     optim: OptimConfig = field(default_factory=OptimConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
+    def __post_init__(self) -> None:
+        _need("seed", self.seed, self.seed >= 0, "0 or more")
+
+
+def _need(name: str, value: Any, holds: bool, wanted: str) -> None:
+    if not holds:
+        raise InputError(f"{name}={value}: must be {wanted}")
+
+
+def _choose(name: str, value: str, known: Iterable[str]) -> None:
+    if value not in known:
+        raise InputError(f"{name}: unknown {name.rsplit('.', 1)[-1]} '{value}'; {nearest(value, known)}")
+
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """`` (did you mean ...?)`` or the list of what is known, to end an error line with."""
@@ -128,7 +169,7 @@ def check_keys(given: Mapping[str, Any], known: Iterable[str], where: str) -> No
     names = list(known)
     for key in given:
         if key not in names:
-            raise InputError(f"{where}: unknown key '{key}'; {nearest(key, names)}")
+            raise InputError(f"{where}: unknown key '{key}'; {nearest(str(key), names)}")
 
 
 def check_arguments(function: Callable[..., Any], given: Mapping[str, Any], where: str) -> None:
@@ -153,29 +194,37 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> Experiment:
     try:
         given = OmegaConf.load(file)
         if not OmegaConf.is_dict(given):
-            raise InputError(f"{file}: a configuration is a mapping of sections, not a list or a word")
-        words = [str(word) for word in overrides]
-        for word in words:
-            if "=" not in word:
-                raise InputError(f"override '{word}': write it as section.key=value")
-        merged = OmegaConf.merge(given, OmegaConf.from_dotlist(words))
-        _check_schema(OmegaConf.to_container(merged, resolve=True), Experiment, str(file))
+            raise InputError("a configuration is a mapping of sections, not a list or a word")
+        merged = OmegaConf.merge(given, OmegaConf.from_dotlist([_override(str(word)) for word in overrides]))
+        _check_schema(OmegaConf.to_container(merged, resolve=True), Experiment)
         experiment = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Experiment), merged))
-    except YAMLError as error:
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from error
+    except (YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from error
     except OmegaConfBaseException as error:
         raise InputError(f"{file}: {str(error).splitlines()[0]} (key '{error.full_key}')") from error
+    except TypeError as error:  # what OmegaConf raises for an override below a list or a value
+        raise InputError(f"{file}: {error}; write lists whole, e.g. data.crop=[160,160]") from error
     assert isinstance(experiment, Experiment)
     return experiment
 
 
-def _check_schema(given: Any, schema: type, where: str) -> None:
+def _override(word: str) -> str:
+    if "=" not in word:
+        raise InputError(f"override '{word}': write it as section.key=value")
+    return word + "''" if word.endswith("=") else word  # YAML would read nothing as null; a user means no text
+
+
+def _check_schema(given: Any, schema: type, section: str = "") -> None:
     fields = {f.name: f for f in dataclasses.fields(schema)}
-    check_keys(given, fields, where)
+    if not isinstance(given, Mapping):
+        raise InputError(f"section '{section}' holds {given!r}; it needs keys: {', '.join(fields)}")
+    check_keys(given, fields, f"section '{section}'" if section else "top level")
     for name, f in fields.items():
         factory = f.default_factory
-        if isinstance(factory, type) and dataclasses.is_dataclass(factory) and isinstance(given.get(name), Mapping):
-            _check_schema(given[name], factory, f"{where}, section '{name}'")
+        if name in given and isinstance(factory, type) and dataclasses.is_dataclass(factory):
+            _check_schema(given[name], factory, name)
 
 
 def dump(experiment: Experiment) -> dict[str, Any]:

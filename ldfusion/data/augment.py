@@ -34,18 +34,44 @@ class Augmentation:
     """gain, bias, gamma"""
 
     def geometry(self, array: Array, interpolation: int = cv2.INTER_AREA) -> Array:
-        """Cut the window out of ``array`` (h, w[, c]) of any resolution and resize it to ``size``."""
+        """Cut the window out of ``array`` (h, w[, c]) of any resolution and resize it to ``size``.
+
+        Where the window is enlarged, its edges may lie between pixels, so that a label of lower resolution stays in
+        register with the image; where it is shrunk they are rounded, which costs less than half a pixel of the result.
+
+        Args:
+            interpolation: ``INTER_AREA`` (linear where enlarged), ``INTER_LINEAR`` or ``INTER_NEAREST``.
+        """
         h, w = array.shape[:2]
-        y0, x0 = round(self.top * h), round(self.left * w)
-        y1 = min(h, max(y0 + 1, round((self.top + self.height) * h)))
-        x1 = min(w, max(x0 + 1, round((self.left + self.width) * w)))
-        window = array[y0:y1, x0:x1]
-        if window.shape[:2] != self.size:
-            shrinking = window.shape[0] > self.size[0]
-            if interpolation == cv2.INTER_AREA and not shrinking:
-                interpolation = cv2.INTER_LINEAR
-            window = cv2.resize(window, self.size[::-1], interpolation=interpolation)
+        y, x, window_h, window_w = self.top * h, self.left * w, self.height * h, self.width * w
+        y0, x0 = round(y), round(x)
+        y1, x1 = min(h, max(y0 + 1, round(y + window_h))), min(w, max(x0 + 1, round(x + window_w)))
+        whole_pixels = max(abs(y - y0), abs(x - x0), abs(y + window_h - y1), abs(x + window_w - x1)) < 1e-6
+        shrinking = y1 - y0 > self.size[0]
+        if interpolation == cv2.INTER_AREA and not shrinking:
+            interpolation = cv2.INTER_LINEAR
+        if not (whole_pixels or shrinking):
+            window = self._between_pixels(array, interpolation)
+        elif (y1 - y0, x1 - x0) == self.size:
+            window = array[y0:y1, x0:x1]
+        else:
+            if interpolation == cv2.INTER_NEAREST:
+                interpolation = cv2.INTER_NEAREST_EXACT  # the plain one takes the corner of a pixel, not its centre
+            window = cv2.resize(array[y0:y1, x0:x1], self.size[::-1], interpolation=interpolation)
         return np.ascontiguousarray(window[:, ::-1] if self.flip else window)
+
+    def _between_pixels(self, array: Array, interpolation: int) -> Array:
+        h, w = array.shape[:2]
+        dy, dx = self.height * h / self.size[0], self.width * w / self.size[1]
+        # pixel centres are at half-integers of the frame's own coordinates
+        to_source = np.array([[dx, 0, self.left * w + dx / 2 - 0.5], [0, dy, self.top * h + dy / 2 - 0.5]])
+        return cv2.warpAffine(
+            array,
+            to_source,
+            self.size[::-1],
+            flags=interpolation | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
 
     def photometric_visible(self, image: Array) -> Array:
         """Change (h, w, 3) float32 in [0, 1]."""
@@ -75,6 +101,8 @@ def draw(rng: np.random.Generator, frame: tuple[int, int], data: DataConfig) -> 
         zoom = max(zoom, size[0] / frame[0], size[1] / frame[1])
         height, width = size[0] / zoom / frame[0], size[1] / zoom / frame[1]
     top, left = rng.uniform(0, 1 - height), rng.uniform(0, 1 - width)
+    top, height = _whole_pixels(top, height, frame[0])
+    left, width = _whole_pixels(left, width, frame[1])
     flip = bool(rng.random() < data.flip)
     j = data.jitter
     u = rng.uniform(-1, 1, 7)
@@ -83,6 +111,13 @@ def draw(rng: np.random.Generator, frame: tuple[int, int], data: DataConfig) -> 
     visible = (1 + j * u[0], 0.3 * j * u[1], float(np.exp(j * u[2])), 1 + j * u[3])
     infrared = (1 + j * u[4], 0.3 * j * u[5], float(np.exp(j * u[6])))
     return Augmentation(top, left, height, width, size, flip, visible, infrared)
+
+
+def _whole_pixels(start: float, length: float, pixels: int) -> tuple[float, float]:
+    """The same span with both ends on pixel borders, at least one pixel long."""
+    first = round(start * pixels)
+    last = min(pixels, max(first + 1, round((start + length) * pixels)))
+    return first / pixels, (last - first) / pixels
 
 
 def whole(size: tuple[int, int]) -> Augmentation:

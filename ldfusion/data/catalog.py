@@ -37,7 +37,11 @@ def catalog() -> dict[str, dict[str, Any]]:
 
 
 def _stems(root: Path, pattern: str, prefix: str) -> dict[str, Path]:
-    """Image files below every folder that matches ``pattern``, by stem (with the wildcard folders in front)."""
+    """Image files below every folder that matches ``pattern``, by stem (with the wildcard folders in front).
+
+    Raises:
+        InputError: two images of one folder share a stem.
+    """
     folders = [root / pattern] if "*" not in pattern else sorted(root.glob(pattern))
     found: dict[str, Path] = {}
     for folder in folders:
@@ -46,8 +50,12 @@ def _stems(root: Path, pattern: str, prefix: str) -> dict[str, Path]:
         # wildcard parts tell sequences apart; the last part is the modality's own folder name
         lead = "" if "*" not in pattern else "/".join(folder.relative_to(root).parts[:-1]) + "/"
         for file in sorted(folder.iterdir()):
-            if file.suffix.lower() in IMAGE_SUFFIXES:
-                found[lead + file.stem.removeprefix(prefix)] = file
+            if file.suffix.lower() not in IMAGE_SUFFIXES or file.name.startswith("."):
+                continue
+            name = lead + file.stem.removeprefix(prefix)
+            if name in found:
+                raise InputError(f"{folder}: both {found[name].name} and {file.name}; keep one image for each name")
+            found[name] = file
     return found
 
 

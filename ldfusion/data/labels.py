@@ -26,18 +26,38 @@ def read_captions(file: Path) -> dict[str, dict[str, Any]]:
     if not file.is_file():
         raise InputError(f"{file}: no such caption file (data.captions)")
     records: dict[str, dict[str, Any]] = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: not UTF-8 text ({error.reason} at byte {error.start})") from error
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             record = json.loads(line)
         except json.JSONDecodeError as error:
             raise InputError(f"{file}, line {number}: not JSON ({error.msg})") from error
-        missing = {"dataset", "stem", "light", "objects", "captions"} - record.keys()
-        if missing:
-            raise InputError(f"{file}, line {number}: key '{min(missing)}' is missing")
+        reason = _unusable(record)
+        if reason:
+            raise InputError(f"{file}, line {number}: {reason}")
         records[f"{record['dataset']}/{record['stem']}"] = record
     return records
+
+
+def _unusable(record: Any) -> str:
+    """What is wrong with a caption record; empty when nothing is."""
+    if not isinstance(record, dict):
+        return "not a JSON object"
+    missing = {"dataset", "stem", "light", "objects", "captions"} - record.keys()
+    if missing:
+        return f"key '{min(missing)}' is missing"
+    if not isinstance(record["captions"], list) or not record["captions"]:
+        return "'captions' must be a list of at least one sentence"
+    for thing in record["objects"]:
+        missing = {"name", "position", "distance"} - thing.keys()
+        if missing:
+            return f"key '{min(missing)}' of an object is missing"
+    return ""
 
 
 def depth_label_path(labels: str | Path, name: str, modality: str) -> Path:
@@ -50,9 +70,15 @@ def read_depth_label(labels: str | Path, name: str, modality: str) -> np.ndarray
     """The teacher's relative inverse depth (h, w) float32, at the resolution it was stored with.
 
     Raises:
-        InputError: no label there (says which command makes it).
+        InputError: no label there (says which command makes it), or a file that is not one.
     """
     file = depth_label_path(labels, name, modality)
     if not file.is_file():
         raise InputError(f"{file}: no depth label; make them with 'python scripts/prepare_data.py depth' (data.labels)")
-    return np.load(file, allow_pickle=False).astype(np.float32)
+    try:
+        label = np.load(file, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{file}: not a readable .npy file; make it again (data.labels)") from error
+    if label.ndim != 2:
+        raise InputError(f"{file}: a depth label is (h, w), this one {label.shape}; make it again (data.labels)")
+    return label.astype(np.float32)

@@ -16,7 +16,7 @@ from captioning.facts import mirror_facts
 from ldfusion.config import DataConfig
 from ldfusion.data.augment import Augmentation, draw, whole
 from ldfusion.data.catalog import PairFiles, select_pairs
-from ldfusion.data.labels import read_captions, read_depth_label
+from ldfusion.data.labels import depth_label_path, read_captions, read_depth_label
 from ldfusion.errors import InputError
 
 Key = int | tuple[int, int]
@@ -31,8 +31,9 @@ class PairDataset(Dataset[dict[str, Any]]):
     """Registered pairs of any data set of ``datasets.yaml``.
 
     An item holds ``visible`` (3, h, w) and ``infrared`` (1, h, w) float32 in [0, 1], ``name`` and ``seed``; on request
-    also ``depth_visible`` and ``depth_infrared`` (1, h, w), the teacher's relative inverse depth; ``mask`` (h, w) int64,
-    MSRS ids; ``captions`` (list of sentences), ``caption`` (one of them, drawn by the seed) and ``facts``.
+    also ``depth_visible`` and ``depth_infrared`` (1, h, w), the teacher's relative inverse depth; ``mask`` (h, w)
+    int64, MSRS ids, 255 where there is no mask; ``captions`` (list of sentences), ``caption`` (one of them, drawn by
+    the seed) and ``facts``, and as ``other`` the ``captions`` and ``facts`` of another pair, drawn by the seed.
 
     The key of an item is an index or ``(epoch, index)``: the same key gives the same sample, whichever process or
     loader worker asks.
@@ -61,10 +62,8 @@ class PairDataset(Dataset[dict[str, Any]]):
         self.data, self.seed, self.train, self.native = data, seed, train, native
         self.depth, self.masks = depth, masks
         self.records: dict[str, dict[str, Any]] = {}
-        if depth and not data.labels:
-            raise InputError(
-                "data.labels is empty: this stage needs depth labels ('python scripts/prepare_data.py depth')"
-            )
+        if depth:
+            self._check_depth_labels()
         if captions:
             self.records = read_captions(Path(data.root) / data.captions)
             missing = [f.name for f in self.files if f.name not in self.records]
@@ -74,6 +73,19 @@ class PairDataset(Dataset[dict[str, Any]]):
 
     def __len__(self) -> int:
         return len(self.files)
+
+    def _check_depth_labels(self) -> None:
+        make = "make them with 'python scripts/prepare_data.py depth' (data.labels)"
+        if not self.data.labels:
+            raise InputError(f"data.labels is empty: this stage needs depth labels; {make}")
+        labels = [
+            depth_label_path(self.data.labels, files.name, modality)
+            for files in self.files
+            for modality in ("visible", "infrared")
+        ]
+        missing = [file for file in labels if not file.is_file()]
+        if missing:
+            raise InputError(f"{missing[0]}: no depth label; {len(missing)} of {len(labels)} are missing; {make}")
 
     def _read(self, index: int) -> dict[str, np.ndarray[Any, Any]]:
         if index in self._cache:
@@ -94,7 +106,7 @@ class PairDataset(Dataset[dict[str, Any]]):
         if self.depth:
             for modality in ("visible", "infrared"):
                 label = read_depth_label(self.data.labels, files.name, modality)
-                half = (label.shape[1] // 2, label.shape[0] // 2)
+                half = (max(1, label.shape[1] // 2), max(1, label.shape[0] // 2))
                 item[f"depth_{modality}"] = cv2.resize(label, half, interpolation=cv2.INTER_AREA)
         if self.data.cache:
             self._cache[index] = item
@@ -125,13 +137,19 @@ class PairDataset(Dataset[dict[str, Any]]):
             for key_ in ("depth_visible", "depth_infrared"):
                 item[key_] = torch.from_numpy(aug.geometry(raw[key_], cv2.INTER_LINEAR))[None]
         if self.records:
-            record = self.records[self.files[index].name]
-            if aug.flip:
-                record = mirror_facts(record)
-            item["captions"] = record["captions"]
-            item["caption"] = record["captions"][seed % len(record["captions"])]
-            item["facts"] = {k: record[k] for k in ("light", "scene", "objects") if k in record}
+            own = self._words(index, aug.flip)
+            item |= {**own, "caption": own["captions"][seed % len(own["captions"])]}
+            # the step from this pair to the other one: any but 0, unless this pair is the only one
+            step = 1 + seed % max(1, len(self.files) - 1)
+            item["other"] = self._words((index + step) % len(self.files), aug.flip)
         return item
+
+    def _words(self, index: int, flip: bool) -> dict[str, Any]:
+        record = self.records[self.files[index].name]
+        if flip:
+            record = mirror_facts(record)
+        facts = {k: record[k] for k in ("light", "scene", "objects") if k in record}
+        return {"captions": record["captions"], "facts": facts}
 
 
 def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
@@ -148,6 +166,11 @@ def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
     return batch
 
 
+def to_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """The batch with its tensors on ``device``."""
+    return {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
+
+
 class StepSampler(Sampler[list[tuple[int, int]]]):
     """Endless shuffled epochs cut into steps, as keys ``(epoch, index)``.
 
@@ -160,7 +183,10 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         self, length: int, batch: int, seed: int, start: int, stop: int, rank: int = 0, world: int = 1
     ) -> None:
         if batch % world:
-            raise InputError(f"train.batch={batch} cannot be shared by {world} processes: give a multiple of {world}")
+            raise InputError(
+                f"{batch} samples (train.batch / train.accumulate) cannot be shared by {world} processes: "
+                f"give a multiple of {world}"
+            )
         self.length, self.batch, self.seed = length, batch, seed
         self.start, self.stop, self.rank, self.world = start, stop, rank, world
         self._order: tuple[int, np.ndarray[Any, Any]] = (-1, np.empty(0, np.int64))

@@ -8,6 +8,8 @@ import torch
 from diffusers import DDPMScheduler, UNet2DModel
 from torch import Tensor
 
+from ldfusion.errors import InputError
+
 
 def build_denoiser(
     channels: Sequence[int] = (16, 32, 64, 96),
@@ -27,8 +29,13 @@ def build_denoiser(
         attention: self-attention at the coarsest level. Off by default: its cost grows with the square of the image
             and it would tie distant tiles of a large image together.
         dropout: dropout inside the residual blocks.
+
+    Raises:
+        InputError: no width at all, or one that ``groups`` does not divide.
     """
     levels = len(channels)
+    if not channels or groups < 1 or any(c < 1 or c % groups for c in channels):
+        raise InputError(f"model.channels={list(channels)}: each must be a multiple of model.groups={groups}")
     return UNet2DModel(
         in_channels=4,
         out_channels=4,

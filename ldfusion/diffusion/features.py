@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import torch
 from diffusers import UNet2DModel
@@ -30,16 +31,6 @@ class FeatureExtractor(nn.Module):
         self.schedule = make_schedule(schedule)
         self.timesteps = tuple(timesteps)
         self.check_timesteps(self.timesteps)
-        self._taken: dict[int, Tensor] = {}
-        for level, block in enumerate(reversed(list(denoiser.up_blocks))):
-            # the last residual block of a level has seen every skip connection of that level
-            block.resnets[-1].register_forward_hook(self._keep(level))
-
-    def _keep(self, level: int):  # type: ignore[no-untyped-def]
-        def hook(_module: nn.Module, _inputs: object, output: Tensor) -> None:
-            self._taken[level] = output
-
-        return hook
 
     def check_timesteps(self, timesteps: Sequence[int]) -> None:
         """Raise `InputError` unless every timestep is within 1..T."""
@@ -64,13 +55,18 @@ class FeatureExtractor(nn.Module):
         Args:
             stack: [R, G, B, IR] (B, 4, H, W) in [-1, 1]; H and W divisible by `multiple`.
             noise: standard normal (B, 4, H, W), shared by all timesteps; None only without timesteps.
-            timesteps: other noise levels than those of the constructor, as many.
+            timesteps: other noise levels than those of the constructor, as many; counted from 1.
 
         Returns:
             One tensor a level, finest first, (B, T * C_l, H / 2^l, W / 2^l). Gradients flow to the stack and the
             network unless the caller turned them off.
+
+        Raises:
+            InputError: a timestep outside 1..T.
+            ValueError: no noise for noisy timesteps.
         """
         levels = self.timesteps if timesteps is None else tuple(timesteps)
+        self.check_timesteps(levels)
         b = stack.shape[0]
         if levels:
             if noise is None:
@@ -81,11 +77,26 @@ class FeatureExtractor(nn.Module):
             )
         else:
             index, inputs = torch.zeros(b, dtype=torch.long, device=stack.device), stack
-        self._taken.clear()
-        self.denoiser(inputs, index)
-        taken = [self._taken.pop(level) for level in range(len(self.channels))]
         n = max(len(levels), 1)
-        return [torch.cat(f.chunk(n), dim=1) for f in taken]
+        return [torch.cat(f.chunk(n), dim=1) for f in self._activations(inputs, index)]
+
+    def _activations(self, inputs: Tensor, index: Tensor) -> list[Tensor]:
+        """Decoder activations of one pass, finest first. The hooks live as long as the pass and no longer.
+
+        Permanent ones would keep every later activation alive, and a copy of this module (the moving average of a
+        training) would still write into the original.
+        """
+        taken: list[Tensor] = []
+
+        def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+            taken.append(output)
+
+        with ExitStack() as hooks:
+            for block in self.denoiser.up_blocks:
+                # the last residual block of a level has seen every skip connection of that level
+                hooks.callback(block.resnets[-1].register_forward_hook(keep).remove)
+            self.denoiser(inputs, index)
+        return taken[::-1]
 
 
 def pipeline_noise(

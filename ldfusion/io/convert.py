@@ -18,40 +18,70 @@ from ldfusion.types import ImageInput
 
 def _one(image: ImageInput, channels: int, name: str) -> Tensor:
     """One image as (channels, H, W) float32 in [0, 1]."""
-    if isinstance(image, Image.Image) and image.mode.startswith(("I", "F")):
-        image = np.asarray(image)
-        if channels == 1:
-            image = to_display(image, name)[0]
     if isinstance(image, Image.Image):
-        image = np.asarray(image.convert("RGB" if channels == 3 else "L"))
+        image = _pil_array(image, name, channels)
     if isinstance(image, np.ndarray):
-        if image.dtype == np.uint8:
-            image = image.astype(np.float32) / 255
-        elif image.dtype == np.uint16:
-            # the same gain that a 16-bit thermal file gets when it is read
-            image = to_display(image, name)[0] if channels == 1 else image.astype(np.float32) / 65535
         array = image[..., None] if image.ndim == 2 else image
         if array.ndim != 3:
             raise InputError(f"{name}: an array must be (H, W) or (H, W, C), got {image.shape}")
-        image = torch.from_numpy(np.ascontiguousarray(array)).permute(2, 0, 1)
-    if not isinstance(image, Tensor):
+        if channels == 1 and array.dtype == np.uint16 and array.shape[2] == 1:
+            # the same gain that a 16-bit thermal file gets when it is read
+            array = to_display(array[..., 0], name)[0][..., None]
+        tensor = torch.from_numpy(np.ascontiguousarray(_unit_array(array, name).transpose(2, 0, 1)))
+    elif isinstance(image, Tensor):
+        tensor = _unit_tensor(image, name)
+        tensor = tensor[None] if tensor.ndim == 2 else tensor
+    else:
         raise InputError(f"{name}: give a PIL image, an array or a tensor, not {type(image).__name__}")
-    tensor = image.float() / 255 if image.dtype == torch.uint8 else image.float()
-    if tensor.ndim == 2:
-        tensor = tensor[None]
     if tensor.ndim != 3 or tensor.shape[0] not in (1, 3, 4):
-        raise InputError(f"{name}: expected 1, 3 or 4 channels, got shape {tuple(tensor.shape)}")
+        raise InputError(
+            f"{name}: expected 1, 3 or 4 channels, arrays with the channels last and tensors with the channels first; "
+            f"got {'an array' if isinstance(image, np.ndarray) else 'a tensor'} of shape {tuple(image.shape)}"
+        )
     tensor = tensor[:3]
     if channels == 3:
         return tensor.expand(3, -1, -1)
     return tensor if tensor.shape[0] == 1 else luma(tensor)
 
 
+def _pil_array(image: Image.Image, name: str, channels: int) -> np.ndarray[Any, Any]:
+    """(H, W) or (H, W, 3); PIL's own conversion would clip everything wider than 8 bits to white."""
+    if image.mode == "F" or image.mode.startswith("I"):
+        array = np.asarray(image)
+        if channels == 1:
+            return to_display(array, name)[0]
+        if image.mode == "I" and array.size and 0 <= array.min() and array.max() <= 65535:
+            array = array.astype(np.uint16)  # how some files of 16 bits are opened
+        return array
+    try:
+        return np.asarray(image.convert(Image.getmodebase(image.mode)))
+    except ValueError as error:
+        raise InputError(f"{name}: a PIL image of mode {image.mode} cannot be used; convert it to RGB or L") from error
+
+
+def _unit_array(array: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:
+    kind, size = array.dtype.kind, array.dtype.itemsize
+    if kind == "u" and size <= 2:
+        return array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
+    if kind not in "fb":
+        raise InputError(f"{name}: {array.dtype} values cannot be used; give uint8, uint16 or floats in [0, 1]")
+    return array.astype(np.float32)
+
+
+def _unit_tensor(tensor: Tensor, name: str) -> Tensor:
+    if tensor.dtype in (torch.uint8, torch.uint16):
+        return tensor.float() / torch.iinfo(tensor.dtype).max
+    if not tensor.is_floating_point() and tensor.dtype != torch.bool:
+        raise InputError(f"{name}: {tensor.dtype} values cannot be used; give uint8, uint16 or floats in [0, 1]")
+    return tensor.float()
+
+
 def to_batch(images: ImageInput | Sequence[ImageInput], channels: int, name: str) -> Tensor:
     """One image, a list of images or a batched tensor or array as (B, channels, H, W) float32 in [0, 1].
 
-    Integers are divided by the largest value of their type; grey is repeated to three channels, colour reduced to luma
-    where one channel is wanted, alpha dropped.
+    Integers of 8 and 16 bits are divided by the largest value of their type, but 16-bit arrays (and PIL images of
+    modes I and F) for one channel, thermal counts, go through the gain of `ldfusion.io.thermal`. Grey is repeated to
+    three channels, colour reduced to luma where one channel is wanted, alpha dropped.
 
     Raises:
         InputError: wrong type, shape, range or size, or images of different sizes in one batch.

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
 import sys
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from accelerate import Accelerator
+from accelerate.utils import is_tensorboard_available
 from diffusers.optimization import get_scheduler
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
@@ -26,10 +23,14 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from ldfusion.config import Experiment, dump
-from ldfusion.data.pairs import StepSampler, build_dataset, collate, sample_seed, validation_loader
+from ldfusion.data.pairs import StepSampler, build_dataset, collate, sample_seed, to_device, validation_loader
 from ldfusion.errors import InputError, WorkError
 from ldfusion.training import checkpoints
+from ldfusion.training.folder import RunFolder
 from ldfusion.training.stages import Stage, build_stage
+
+PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+SCHEDULES = {"cosine": "cosine", "constant": "constant_with_warmup"}
 
 
 class _WarmedAverage:
@@ -41,24 +42,6 @@ class _WarmedAverage:
     def __call__(self, average: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
         n = float(updates)
         return torch.lerp(average, current.to(average.dtype), 1 - min(self.decay, (1 + n) / (10 + n)))
-
-
-def _to_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    return {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
-
-
-def _check_output(experiment: Experiment, output: Path) -> None:
-    """Refuse to mix two runs in one folder."""
-    if not experiment.output:
-        raise InputError("output is empty: give the folder of the run, e.g. output=runs/fusion")
-    if output.exists() and not output.is_dir():
-        raise InputError(f"{output}: is a file; 'output' names the folder of the run")
-    file = output / "config.yaml"
-    if file.is_file():
-        before = yaml.safe_load(file.read_text()) or {}
-        for key in ("stage", "model", "seed"):
-            if before.get(key) != dump(experiment)[key] and checkpoints.newest(output / "checkpoints"):
-                raise InputError(f"{file}: this folder holds a run with another '{key}'; choose another output folder")
 
 
 class Trainer:
@@ -73,27 +56,20 @@ class Trainer:
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = e = experiment
-        self.output = Path(e.output)
-        _check_output(e, self.output)
-        if e.train.tracker not in ("tensorboard", "none"):
-            raise InputError(f"train.tracker: unknown tracker '{e.train.tracker}'; known: tensorboard, none")
+        self.folder = RunFolder(e)
         tracker = None if e.train.tracker == "none" else e.train.tracker
-        if tracker == "tensorboard":
-            from accelerate.utils import is_tensorboard_available
-
-            if not is_tensorboard_available():
-                raise InputError(
-                    "train.tracker=tensorboard: not installed; pip install 'ldfusion[train]' or train.tracker=none"
-                )
-        precisions = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
-        if e.optim.precision not in precisions:
-            raise InputError(f"optim.precision: unknown precision '{e.optim.precision}'; known: fp32, bf16, fp16")
+        if tracker and not is_tensorboard_available():
+            raise InputError(
+                "train.tracker=tensorboard: not installed; pip install 'ldfusion[train]' or train.tracker=none"
+            )
+        if e.optim.precision == "fp16" and not torch.cuda.is_available():
+            raise InputError("optim.precision=fp16 needs a GPU; use bf16 or fp32")
         self.accelerator = Accelerator(
             cpu=not torch.cuda.is_available(),
-            mixed_precision=precisions[e.optim.precision],
+            mixed_precision=PRECISIONS[e.optim.precision],
             gradient_accumulation_steps=e.train.accumulate,
             log_with=tracker,
-            project_dir=str(self.output),
+            project_dir=e.output,
             step_scheduler_with_optimizer=False,
         )
         torch.manual_seed(sample_seed(e.seed, 0))
@@ -107,11 +83,8 @@ class Trainer:
         optimizer = torch.optim.AdamW(
             parameters, lr=e.optim.lr, betas=(e.optim.betas[0], e.optim.betas[1]), weight_decay=e.optim.weight_decay
         )
-        schedules = {"cosine": "cosine", "constant": "constant_with_warmup"}
-        if e.optim.schedule not in schedules:
-            raise InputError(f"optim.schedule: unknown schedule '{e.optim.schedule}'; known: cosine, constant")
         schedule = get_scheduler(
-            schedules[e.optim.schedule], optimizer, num_warmup_steps=e.optim.warmup, num_training_steps=e.train.steps
+            SCHEDULES[e.optim.schedule], optimizer, num_warmup_steps=e.optim.warmup, num_training_steps=e.train.steps
         )
         self.network, self.optimizer = self.accelerator.prepare(self.stage.network, optimizer)
         self.schedule = schedule
@@ -122,9 +95,10 @@ class Trainer:
             self.ema = AveragedModel(plain, avg_fn=_WarmedAverage(e.optim.ema))
             self.accelerator.register_for_checkpointing(self.ema)
         self.start = self._resume() if e.train.resume else 0
+        self.loader = self._loader()
 
     def _resume(self) -> int:
-        found = checkpoints.newest(self.output / "checkpoints")
+        found = checkpoints.newest(self.folder.checkpoints)
         if found is None:
             return 0
         step, folder = found
@@ -134,8 +108,6 @@ class Trainer:
 
     def _loader(self) -> DataLoader[dict[str, Any]]:
         e, a = self.experiment, self.accelerator
-        if e.train.batch % e.train.accumulate:
-            raise InputError(f"train.batch={e.train.batch} is no multiple of train.accumulate={e.train.accumulate}")
         k = e.train.accumulate
         sampler = StepSampler(
             len(self.dataset),
@@ -155,20 +127,22 @@ class Trainer:
         """Train to the last step, validate, export; returns the last validation's figures."""
         e, a = self.experiment, self.accelerator
         if a.is_main_process:
-            self.output.mkdir(parents=True, exist_ok=True)
-            (self.output / "config.yaml").write_text(yaml.safe_dump(dump(e), sort_keys=False))
+            self.folder.begin(self.start)
+        a.wait_for_everyone()
         if a.log_with:
-            a.init_trackers("log", config={"config": json.dumps(dump(e))})
-        figures: dict[str, float] = {}
+            # events beyond the checkpoint, of the run that was killed, are hidden
+            options = {"tensorboard": {"purge_step": self.start + 1}} if self.start else {}
+            a.init_trackers("log", config={"config": json.dumps(dump(e))}, init_kwargs=options)
         sums: defaultdict[str, float] = defaultdict(float)
-        batches = iter(self._loader())
+        summed = 0
+        batches = iter(self.loader)
         quiet = not (a.is_main_process and sys.stderr.isatty())
         with tqdm(total=e.train.steps, initial=self.start, unit="step", desc=e.stage, disable=quiet) as bar:
             for step in range(self.start, e.train.steps):
                 self.network.train()
                 for micro in range(e.train.accumulate):
                     torch.manual_seed(sample_seed(e.seed, step, micro, a.process_index))
-                    batch = _to_device(next(batches), a.device)
+                    batch = to_device(next(batches), a.device)
                     with a.accumulate(self.network):
                         with a.autocast():
                             losses = self.stage.training_step(self.network, batch, step)
@@ -187,19 +161,22 @@ class Trainer:
                 if self.ema is not None:
                     self.ema.update_parameters(a.unwrap_model(self.network, keep_fp32_wrapper=False))
                 done = step + 1
+                summed += 1
                 bar.update()
                 if done % e.train.log_every == 0:
-                    means = {f"train/{k}": v / e.train.log_every for k, v in sums.items()}
+                    means = self._means(sums, summed)
                     sums.clear()
+                    summed = 0
                     a.log({**means, "train/lr": self.schedule.get_last_lr()[0]}, step=done)
                     bar.set_postfix(loss=f"{means['train/loss']:.4f}")
-                    self._record("train", done, means)
+                    if a.is_main_process:
+                        self.folder.record("train", done, means)
                 if e.train.checkpoint_every and done % e.train.checkpoint_every == 0 and done < e.train.steps:
-                    checkpoints.save(a, self.output / "checkpoints", done, e.train.keep)
+                    checkpoints.save(a, self.folder.checkpoints, done, e.train.keep)
                 if e.train.validate_every and done % e.train.validate_every == 0 and done < e.train.steps:
                     self._validate(done)
         if self.start < e.train.steps:
-            checkpoints.save(a, self.output / "checkpoints", e.train.steps, e.train.keep)
+            checkpoints.save(a, self.folder.checkpoints, e.train.steps, e.train.keep)
         figures = self._validate(e.train.steps)
         self._export()
         a.end_training()
@@ -214,36 +191,29 @@ class Trainer:
         )
         return network
 
-    def _record(self, kind: str, step: int, figures: dict[str, float]) -> None:
-        if self.accelerator.is_main_process:
-            with (self.output / "metrics.jsonl").open("a") as file:
-                file.write(
-                    json.dumps({"kind": kind, "step": step, **{k: round(v, 6) for k, v in figures.items()}}) + "\n"
-                )
+    def _means(self, sums: dict[str, float], steps: int) -> dict[str, float]:
+        """Mean of every logged loss over the steps since the last line, and over all processes."""
+        values = torch.tensor([sums[name] / steps for name in sums], device=self.accelerator.device)
+        reduced: Tensor = self.accelerator.reduce(values, reduction="mean")
+        return {f"train/{name}": value for name, value in zip(sums, reduced.tolist(), strict=True)}
 
     def _validate(self, step: int) -> dict[str, float]:
         figures: dict[str, float] = {}
         if self.accelerator.is_main_process:
             network = self.averaged()
             network.eval()
-            folder = self.output / "pictures" / f"step-{step:08d}"
-            folder.mkdir(parents=True, exist_ok=True)
             with torch.no_grad():
-                figures = self.stage.validate(network, validation_loader(self.validation), folder)
+                figures = self.stage.validate(network, validation_loader(self.validation), self.folder.pictures(step))
             self.accelerator.log({f"val/{k}": v for k, v in figures.items()}, step=step)
-            self._record("val", step, figures)
+            self.folder.record("val", step, figures)
             network.train()
         self.accelerator.wait_for_everyone()
         return figures
 
     def _export(self) -> None:
         if self.accelerator.is_main_process:
-            final, temporary = self.output / "weights", self.output / ".weights"
-            shutil.rmtree(temporary, ignore_errors=True)
-            temporary.mkdir(parents=True)
-            self.stage.export(self.averaged().eval(), temporary)
-            shutil.rmtree(final, ignore_errors=True)
-            os.replace(temporary, final)
+            network = self.averaged().eval()
+            self.folder.export(lambda folder: self.stage.export(network, folder))
         self.accelerator.wait_for_everyone()
 
 

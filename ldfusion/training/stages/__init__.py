@@ -56,3 +56,9 @@ def build_stage(name: str, model: Mapping[str, Any], loss: Mapping[str, Any], da
     module, _, attribute = STAGES[name].partition(":")
     stage: Stage = getattr(import_module(module), attribute)(model, loss, data)
     return stage
+
+
+def check_crop(data: DataConfig, multiple: int) -> None:
+    """Raise `InputError` unless both sides of ``data.crop`` are multiples of what the networks of a stage need."""
+    if any(side % multiple for side in data.crop):
+        raise InputError(f"data.crop={list(data.crop)}: both sides must be multiples of {multiple} for this network")

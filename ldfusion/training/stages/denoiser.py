@@ -16,6 +16,7 @@ from ldfusion.diffusion.denoiser import build_denoiser, noise_prediction_loss, s
 from ldfusion.diffusion.schedule import make_schedule
 from ldfusion.io.color import from_stack, to_stack
 from ldfusion.io.image import write_png
+from ldfusion.training.stages import check_crop
 
 
 class DenoiserStage:
@@ -27,6 +28,7 @@ class DenoiserStage:
         check_arguments(build_denoiser, model, "model")
         check_keys(loss, ("schedule",), "loss")
         self.network: nn.Module = build_denoiser(**model)
+        check_crop(data, 2 ** (len(self.network.up_blocks) - 1))
         self.schedule = make_schedule(loss.get("schedule", "linear"))
         self.kind = loss.get("schedule", "linear")
 

@@ -76,10 +76,10 @@ class FusionLoss:
 class FusionStage:
     """Trains the decoder of a `Fuser`; the denoiser, both depth students and the text encoder stay frozen.
 
-    ``model`` holds ``decoder`` (``widths`` and ``hidden`` of `FusionDecoder`), ``timesteps``, ``schedule``, ``features``
-    (``diffusion``, or ``plain``: the same network untrained, fed once with the clean stack and trained along),
-    ``guided`` (False: without language) and the folders of ``denoiser``, ``depth_visible``, ``depth_infrared``, ``text``
-    (default: embedded).
+    ``model`` holds ``decoder`` (``widths`` and ``hidden`` of `FusionDecoder`), ``timesteps``, ``schedule``,
+    ``features`` (``diffusion``, or ``plain``: the same network untrained, fed once with the clean stack and trained
+    along), ``guided`` (False: without language) and the folders of ``denoiser``, ``depth_visible``,
+    ``depth_infrared``, ``text`` (default: embedded).
     """
 
     dataset_options: ClassVar[dict[str, bool]] = {"depth": True, "masks": True, "captions": True}

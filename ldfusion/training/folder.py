@@ -1,0 +1,84 @@
+"""The folder of a run: which run it belongs to, and what the run leaves in it.
+
+``config.yaml``, ``checkpoints/``, ``log/`` (TensorBoard), ``metrics.jsonl``, ``pictures/step-N/`` and ``weights/``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ldfusion.config import Experiment, dump
+from ldfusion.errors import InputError
+from ldfusion.io.files import atomic_write, check_output_folder
+from ldfusion.training import checkpoints
+
+
+class RunFolder:
+    """Reads and writes the folder that ``output`` names. Written to by the main process only.
+
+    Raises:
+        InputError: no folder named, one that cannot be written, or one with checkpoints of another run.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        if not experiment.output:
+            raise InputError("output is empty: give the folder of the run, e.g. output=runs/fusion")
+        self.experiment, self.path = experiment, Path(experiment.output)
+        self.checkpoints = self.path / "checkpoints"
+        self._check_owner()
+
+    def _check_owner(self) -> None:
+        file = self.path / "config.yaml"
+        if not file.is_file() or checkpoints.newest(self.checkpoints) is None:
+            return
+        before, now = yaml.safe_load(file.read_text(encoding="utf-8")), dump(self.experiment)
+        for key, value in _identity(now).items():
+            if not isinstance(before, dict) or _identity(before).get(key) != value:
+                raise InputError(f"{file}: this folder holds a run with another '{key}'; choose another output folder")
+
+    def begin(self, start: int) -> None:
+        """Make ready for a run that starts after step ``start``: what was recorded beyond it is dropped."""
+        check_output_folder(self.path)
+        with atomic_write(self.path / "config.yaml") as file:
+            file.write_text(yaml.safe_dump(dump(self.experiment), sort_keys=False), encoding="utf-8")
+        if start == 0:
+            shutil.rmtree(self.checkpoints, ignore_errors=True)
+        metrics = self.path / "metrics.jsonl"
+        if metrics.is_file():
+            lines = [line for line in metrics.read_text().splitlines() if json.loads(line)["step"] <= start]
+            with atomic_write(metrics) as file:
+                file.write_text("".join(f"{line}\n" for line in lines))
+
+    def record(self, kind: str, step: int, figures: Mapping[str, float]) -> None:
+        """Append a line to ``metrics.jsonl``; ``kind`` is ``train`` or ``val``."""
+        rounded = {name: round(value, 6) for name, value in figures.items()}
+        with (self.path / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps({"kind": kind, "step": step, **rounded}) + "\n")
+
+    def pictures(self, step: int) -> Path:
+        """The folder of a validation's pictures, made."""
+        folder = self.path / "pictures" / f"step-{step:08d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def export(self, write: Callable[[Path], None]) -> None:
+        """Replace ``weights/`` by what ``write`` puts into the folder it is given."""
+        final, temporary = self.path / "weights", self.path / ".weights"
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        write(temporary)
+        shutil.rmtree(final, ignore_errors=True)
+        os.replace(temporary, final)
+
+
+def _identity(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What two configurations must share for one to go on from the other's checkpoints."""
+    averaged = bool(config.get("optim", {}).get("ema", 0))
+    return {**{key: config.get(key) for key in ("stage", "model", "seed")}, "optim.ema": averaged}
