@@ -157,7 +157,7 @@ def perturbed(depth: Tensor, seed: int, strength: float) -> Tensor:
 def mask_loss(logits: Tensor, mask: Tensor) -> Tensor:
     """Cross-entropy of the object mask (B, h, w) at the resolution of the logits (B, 4, h/8, w/8), 0 if all is unknown.
 
-    A cell takes the highest class inside it, so that small people are not lost. Ids above 3 are background, 255 unknown.
+    A cell takes the highest class in it, so that small people are not lost. Ids above 3 are background, 255 is unknown.
     """
     cell = (mask.shape[-2] // logits.shape[-2], mask.shape[-1] // logits.shape[-1])
     known = torch.where(mask == UNKNOWN, -1, torch.where(mask >= logits.shape[1], 0, mask)).float()
