@@ -142,7 +142,7 @@ def test_save_and_load_give_the_same_pipeline(pipe, pair, tmp_path):
 
 
 def test_missing_weights_are_one_clear_line(tmp_path):
-    with pytest.raises(InputError, match="no model_index.json"):
+    with pytest.raises(InputError, match="no model_index"):
         LDFusionPipeline.from_pretrained(tmp_path)
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(InputError, match="cannot be loaded as 'decoder'"):

@@ -59,7 +59,8 @@ def make_depth_labels(
     ]
     for file, modality, target in tqdm(todo, unit="image", desc="depth labels", disable=None):
         image = read_visible(file)[0] if modality == "visible" else read_infrared(file).expand(3, -1, -1)
-        small = resize(image[None], working_shape(image.shape[-2], image.shape[-1], short_side, estimator.multiple)).to(device)
+        shape = working_shape(image.shape[-2], image.shape[-1], short_side, estimator.multiple)
+        small = resize(image[None], shape).to(device)
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
             inverse = estimator.predict(small)
         target.parent.mkdir(parents=True, exist_ok=True)

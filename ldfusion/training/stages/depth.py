@@ -32,17 +32,23 @@ class DepthStage:
 
     def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
         check_arguments(DepthStudent.__init__, model, "model")
-        check_keys(loss, ("alpha",), "loss")
+        check_keys(loss, ("alpha", "root"), "loss")
         check_crop(data, STRIDE)
         channels = 3 if self.modality == "visible" else 1
         self.network: nn.Module = DepthStudent(**{"in_channels": channels, **model})
         self.alpha = float(loss.get("alpha", 0.5))
+        self.root = float(loss.get("root", 2.0))
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
         target = batch[f"depth_{self.modality}"]
         target = target / target.std(dim=(1, 2, 3), keepdim=True).clamp_min(1e-4)
         prediction = network(batch[self.modality]).float()
-        return {"loss": ssi_loss(prediction, target, alpha=self.alpha).mean()}
+        losses = {
+            "linear": ssi_loss(prediction, target, alpha=self.alpha).mean(),
+            # inverse depth is crowded near zero: under the square root the far half of a scene counts as well
+            "root": ssi_loss((prediction + 1e-3).sqrt(), target.clamp_min(0).sqrt(), alpha=self.alpha).mean(),
+        }
+        return {"loss": losses["linear"] + self.root * losses["root"], **losses}
 
     def validate(self, network: nn.Module, loader: DataLoader[dict[str, Any]], folder: Path) -> dict[str, float]:
         """Spearman correlation with the teacher, and a picture: image, teacher, student."""
