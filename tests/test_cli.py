@@ -15,7 +15,8 @@ from ldfusion.errors import InputError, WorkError
 
 
 def launch(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "ldfusion.cli", *words], capture_output=True, text=True, timeout=120)
+    command = [sys.executable, "-m", "ldfusion.cli", *words]
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -39,7 +40,8 @@ def test_help_is_fast_and_names_every_command() -> None:
 
 
 def test_the_package_is_imported_without_the_heavy_libraries() -> None:
-    code = "import sys, ldfusion.cli; print(*sorted({'torch', 'diffusers', 'transformers', 'PIL', 'numpy'} & set(sys.modules)))"
+    heavy = {"torch", "diffusers", "transformers", "PIL", "numpy"}
+    code = f"import sys, ldfusion.cli; print(*sorted({heavy} & set(sys.modules)))"
     start = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert time.perf_counter() - start < 1
@@ -82,7 +84,7 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
         (["fuse", "a", "b", "-o", "c", "--seed=-1"], "'-1'"),
         (["fuse", "a", "b", "-o", "c", "--seed", "one"], "'one'"),
         (["fuse", "a", "b", "-o", "c", "--prompt", ""], "empty"),
-        (["fuse", "a", "b", "-o", "c", "--prompt", "caf\udce9"], r"caf\xe9' is not UTF-8 text"),
+        (["fuse", "a", "b", "-o", "c", "--prompt", "caf\udce9"], "is not UTF-8 text"),
         (["depth", "a", "-o", "c", "--modality", "radar"], "radar"),
         (["depth", "a", "-o", "c", "--point-cloud", "--fov", "180"], "between 0 and 180"),
         (["evaluate", "--fused", "a"], "--visible"),

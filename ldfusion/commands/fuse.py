@@ -78,6 +78,7 @@ def fuse_pairs(pairs: Sequence[NamedPair], args: argparse.Namespace) -> int:
     failed = 0
     if todo:
         pipe = options.load_pipeline(args)
+        options.check_guidance(pipe, args)
 
         def work(pair: NamedPair) -> None:
             line = _fuse(pipe, pair, args)

@@ -95,15 +95,13 @@ def seed(text: str) -> int:
 
 
 def prompt(text: str) -> str:
-    """Accept a sentence, refuse bytes that are no text in the terminal's encoding."""
+    """Accept a sentence, refuse what the text encoder could not read."""
+    from ldfusion.language.tokenizer import check_prompt
+
     try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        shown = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        raise argparse.ArgumentTypeError(f"'{shown}' is not UTF-8 text; write the sentence in UTF-8") from None
-    if not text.strip():
-        raise argparse.ArgumentTypeError("the prompt is empty; leave the option out to use the caption")
-    return text
+        return check_prompt(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def angle(text: str) -> float:
@@ -133,9 +131,28 @@ def choose_device(name: str) -> torch.device:
 
 def load_pipeline(args: argparse.Namespace) -> LDFusionPipeline:
     """The pipeline of ``--weights`` (the embedded one by default) on ``--device``."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
     device = choose_device(args.device)
+    # Loading takes a second or two: bars for its parts and remarks to developers would only bury what matters.
+    for library in (diffusers_logging, transformers_logging):
+        library.disable_progress_bar()
+        library.set_verbosity_error()
 
     from ldfusion.pipeline import LDFusionPipeline
 
     pipe: LDFusionPipeline = LDFusionPipeline.from_pretrained(args.weights).to(device)
     return pipe
+
+
+def check_guidance(pipe: LDFusionPipeline, args: argparse.Namespace) -> None:
+    """Refuse guidance that these weights cannot use, before any image is read.
+
+    Raises:
+        InputError: a prompt without a readable character, or timesteps outside the noise schedule.
+    """
+    if args.prompt is not None:
+        pipe.text_encoder.tokenizer(args.prompt)
+    if args.timesteps is not None:
+        pipe.fuser.extractor.check_timesteps(args.timesteps)

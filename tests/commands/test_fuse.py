@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import json
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from depth.files import read_depth
+from ldfusion.cli import main
+from ldfusion.commands.fuse import result_files
+
+
+def words(pairs: Path, weights: str, *more: str) -> list[str]:
+    folders = [str(pairs / side) for side in ("visible", "infrared")]
+    return ["fuse", *folders, "-o", str(pairs / "out"), "--weights", weights, "--device", "cpu", *more]
+
+
+def captions(pairs: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (pairs / "out" / "captions.jsonl").read_text().splitlines()]
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(root)): file.read_bytes() for file in sorted(root.rglob("*")) if file.is_file()}
+
+
+def expected_files(*names: str) -> set[str]:
+    return {"captions.jsonl", *(str(file) for name in names for file in result_files(name))}
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size and holds almost nothing."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+
+
+def test_every_result_of_a_folder(pairs: Path, weights: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words(pairs, weights, "--prompt", "a person near a street", "--seed", "7")) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines()[-1] == f"ldfusion: 3 fused; results in {pairs / 'out'}"
+    assert set(tree(pairs / "out")) == expected_files("a", "b", "c")
+    for name in "abc":
+        with Image.open(pairs / "out" / "fused" / f"{name}.png") as fused:
+            assert (fused.mode, fused.size) == ("RGB", (45, 37))
+        values = np.load(pairs / "out" / "depth" / f"{name}.npy")
+        assert (values.dtype, values.shape) == (np.float32, (37, 45))
+        stored, metric = read_depth(pairs / "out" / "depth" / f"{name}.png")
+        assert not metric
+        assert np.allclose(stored[0].numpy(), values, atol=values.max() / 30000)
+        with Image.open(pairs / "out" / "panels" / f"{name}.png") as panel:
+            assert panel.width > 4 * 45
+    lines = captions(pairs)
+    assert [line["name"] for line in lines] == ["a", "b", "c"]
+    for line in lines:
+        assert set(line) == {"name", "caption", "prompt", "seed", "weights"}
+        assert (line["prompt"], line["seed"], line["weights"]) == ("a person near a street", 7, weights)
+        assert line["caption"]
+
+
+def test_results_are_kept_until_overwritten(pairs: Path, weights: str, capsys: pytest.CaptureFixture[str]) -> None:
+    own = pairs / "out" / "fused" / "b.png"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"somebody's own picture")
+    assert main(words(pairs, weights)) == 0
+    assert own.read_bytes() == b"somebody's own picture"
+    first = tree(pairs / "out")
+    assert set(first) == expected_files("a", "b", "c")
+
+    capsys.readouterr()
+    assert main(words(pairs, weights, "--prompt", "something else", "--seed", "1")) == 0
+    assert capsys.readouterr().err.startswith("ldfusion: 0 fused, 3 kept from before (--overwrite makes them anew); ")
+    assert tree(pairs / "out") == first
+
+    (pairs / "out" / "panels" / "a.png").unlink()
+    assert main(words(pairs, weights)) == 0
+    assert capsys.readouterr().err.startswith("ldfusion: 1 fused, 2 kept from before")
+    assert tree(pairs / "out") == first
+
+    assert main(words(pairs, weights, "--overwrite", "--prompt", "a street")) == 0
+    assert own.read_bytes() != b"somebody's own picture"
+    assert [line["prompt"] for line in captions(pairs)] == ["a street"] * 3
+
+
+def test_one_line_for_each_bad_pair_and_the_others_are_done(
+    pairs: Path, weights: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = (pairs / "visible" / "a.png").read_bytes()
+    bad = {
+        "empty": b"",
+        "text": b"this is no image",
+        "cut": good[: len(good) // 2],
+        "bomb": png_header(100_000, 100_000),
+    }
+    for name, content in bad.items():
+        (pairs / "visible" / f"{name}.png").write_bytes(content)
+        (pairs / "infrared" / f"{name}.png").write_bytes(good)
+    Image.new("L", (1, 1)).save(pairs / "infrared" / "b.png")
+    broken = np.ones((37, 45), np.float32)
+    broken[3, 4] = np.nan
+    (pairs / "infrared" / "c.png").unlink()
+    tifffile.imwrite(pairs / "infrared" / "c.tiff", broken)
+
+    assert main(words(pairs, weights)) == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ldfusion: error: ")]
+    files = [
+        "infrared/b.png",
+        "visible/bomb.png",
+        "infrared/c.tiff",
+        "visible/cut.png",
+        "visible/empty.png",
+        "visible/text.png",
+    ]
+    assert len(lines) == len(files)
+    for line, file in zip(lines, files, strict=True):
+        assert str(pairs / file) in line
+    assert set(tree(pairs / "out")) == expected_files("a")
+    assert [line["name"] for line in captions(pairs)] == ["a"]
+
+
+def test_names_without_a_partner_are_told(pairs: Path, weights: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (pairs / "visible" / "a.png").rename(pairs / "visible" / "lonely.png")
+    (pairs / "infrared" / "b.png").unlink()
+    assert main(words(pairs, weights)) == 0
+    first, second = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert first.endswith(": b, lonely") and "visible" in first
+    assert second.endswith(": a") and "infrared" in second
+    assert set(tree(pairs / "out")) == expected_files("c")
+
+
+def test_a_full_disk_stops_with_one_line_and_leaves_nothing(
+    pairs: Path, weights: str, small_files: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words(pairs, weights)) == 1
+    first, last = [line for line in capsys.readouterr().err.splitlines() if "'" not in line]
+    assert first.startswith(f"ldfusion: error: cannot write {pairs / 'out' / 'fused' / 'a.png'}: ")
+    assert first.endswith("; stopped, 3 pairs are not done")
+    assert last == f"ldfusion: 0 fused, 3 failed; results in {pairs / 'out'}"
+    assert tree(pairs / "out") == {}
+    assert not list((pairs / "out").glob(".*"))
+
+
+def test_wrong_usage_stops_before_any_work(pairs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (pairs / "nothing").mkdir()
+    (pairs / "others").mkdir()
+    (pairs / "others" / "z.png").write_bytes(b"")
+    visible, infrared, out = (str(pairs / name) for name in ("visible", "infrared", "out"))
+    image = f"{visible}/a.png"
+    cases = [
+        ([visible, str(pairs / "missing"), "-o", out], "missing: no such file or folder"),
+        ([image, infrared, "-o", out], "give two files or two folders"),
+        ([visible, str(pairs / "nothing"), "-o", out], "holds no image"),
+        ([visible, str(pairs / "others"), "-o", out], "give both images of a pair the same name"),
+        ([visible, infrared, "-o", image], "is a file; give a folder"),
+        ([visible, infrared, "-o", f"{image}/below"], "is a file; give a folder"),
+    ]
+    if Path("/proc/self").exists():  # a place where nobody may write, the administrator neither
+        cases.append(([visible, infrared, "-o", "/proc/ldfusion"], "cannot be written"))
+    for given, part in cases:
+        assert main(["fuse", *given]) == 2
+        out_text, err = capsys.readouterr()
+        assert out_text == "" and err.count("\n") == 1 and part in err
+    assert not (pairs / "out").exists()
+
+
+def test_guidance_that_the_weights_cannot_use(pairs: Path, weights: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words(pairs, weights, "--timesteps", "5,50,100000")) == 2
+    assert capsys.readouterr().err == "ldfusion: error: timesteps: 100000 is outside 1..2000\n"
+    assert tree(pairs / "out") == {}
+
+
+def test_weights_that_are_not_there(pairs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words(pairs, str(pairs / "visible"))) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "no model_index.json there" in err
+
+
+def test_two_processes_share_a_folder(pairs: Path, weights: str) -> None:
+    assert main(words(pairs, weights)) == 0
+    (pairs / "out").rename(pairs / "alone")
+    (pairs / "visible" / "d.png").write_bytes(b"no image")
+    (pairs / "infrared" / "d.png").write_bytes(b"no image")
+    launcher = "-m accelerate.commands.launch --cpu --num_processes 2 --num_machines 1 --mixed_precision no"
+    command = [*launcher.split(), "--dynamo_backend", "no", "-m", "ldfusion.cli", *words(pairs, weights)]
+    done = subprocess.run([sys.executable, *command], check=False, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 1
+    assert "ldfusion: 3 fused, 1 failed; " in done.stderr
+    assert set(tree(pairs / "out")) == expected_files("a", "b", "c")
+    assert (pairs / "out" / "captions.jsonl").read_bytes() == (pairs / "alone" / "captions.jsonl").read_bytes()
+    for name in "abc":
+        one, two = (np.asarray(Image.open(pairs / out / "fused" / f"{name}.png")) for out in ("alone", "out"))
+        # another number of threads sums in another order: equal but for the last digit
+        assert np.abs(one.astype(int) - two).max() <= 1
