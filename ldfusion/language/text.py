@@ -46,7 +46,7 @@ class TextEncoder(ModelMixin, ConfigMixin):
         heads: int = 4,
         layers: int = 3,
         mlp_ratio: float = 4.0,
-        context_length: int = 64,
+        context_length: int = 77,
         merges: str = "0-999",
         quick_gelu: bool = False,
         labels: Sequence[str] = (),
