@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ldfusion.commands import options
 from ldfusion.commands.fuse import fuse_pairs, result_files
 from ldfusion.commands.results import add_results
-
-if TYPE_CHECKING:
-    from ldfusion.data.synthetic import SceneSample
 
 LIGHTS = ("day", "dusk", "night", "smoke", "fog")
 PLACES = ("street", "room")
@@ -26,14 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_output(parser, default="demo")
     parser.add_argument("--light", choices=LIGHTS, default="night", help="light of the scene (default: %(default)s)")
     parser.add_argument("--place", choices=PLACES, default="street", help="kind of scene (default: %(default)s)")
-    parser.add_argument("--scene", type=options.seed, metavar="N", default=3, help="number of the scene (default: 3)")
+    parser.add_argument("--scene", type=options.seed, metavar="N", default=0, help="number of the scene (default: 0)")
     options.add_guidance(parser)
     options.add_model(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Render, fuse, list the pictures; the exit code is that of ``ldfusion fuse``."""
-    from ldfusion.data.synthetic import render_scene
+    from ldfusion.data.synthetic import render_scene, write_pair
     from ldfusion.io.files import check_output_folder
 
     check_output_folder(args.output)
@@ -44,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         args.output,
         name,
         [visible, infrared],
-        lambda folder: _write(scene, folder / visible, folder / infrared),
+        lambda folder: write_pair(scene, folder, name),
         args.overwrite,
     )
     code = fuse_pairs([(name, args.output / visible, args.output / infrared)], args)
@@ -52,10 +48,3 @@ def run(args: argparse.Namespace) -> int:
         for file in (visible, infrared, *result_files(name)):
             print(args.output / file)
     return code
-
-
-def _write(scene: SceneSample, visible: Path, infrared: Path) -> None:
-    from ldfusion.io.image import write_png
-
-    write_png(visible, scene.visible)
-    write_png(infrared, scene.infrared)

@@ -32,7 +32,7 @@ def check_names(names: Iterable[str]) -> None:
             )
 
 
-def add_results(root: Path, name: str, files: Sequence[Path], make: Callable[[Path], None], overwrite: bool) -> None:
+def add_results(root: Path, name: str, files: Sequence[Path], make: Callable[[Path], object], overwrite: bool) -> None:
     """Make the files of one name in a hidden folder beside their places, then move them there.
 
     Args:
