@@ -100,6 +100,7 @@ def draw(rng: np.random.Generator, frame: tuple[int, int], data: DataConfig) -> 
         # the largest window of the sample's aspect that the frame holds bounds zooming out
         zoom = max(zoom, size[0] / frame[0], size[1] / frame[1])
         height, width = size[0] / zoom / frame[0], size[1] / zoom / frame[1]
+    height, width = min(height, 1.0), min(width, 1.0)  # rounding may leave a window a hair larger than the frame
     top, left = rng.uniform(0, 1 - height), rng.uniform(0, 1 - width)
     top, height = _whole_pixels(top, height, frame[0])
     left, width = _whole_pixels(left, width, frame[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -19,6 +19,9 @@ from ldfusion.data.catalog import PairFiles, select_pairs
 from ldfusion.data.labels import depth_label_path, read_captions, read_depth_label
 from ldfusion.errors import InputError
 
+if TYPE_CHECKING:
+    from ldfusion.data.synthetic import SyntheticPairs
+
 Key = int | tuple[int, int]
 
 
@@ -28,7 +31,7 @@ def sample_seed(*parts: int) -> int:
 
 
 class PairDataset(Dataset[dict[str, Any]]):
-    """Registered pairs of any data set of ``datasets.yaml``.
+    """Registered pairs of any row of ``datasets.yaml``, and rendered scenes where ``data.synthetic`` asks for them.
 
     An item holds ``visible`` (3, h, w) and ``infrared`` (1, h, w) float32 in [0, 1], ``name`` and ``seed``; on request
     also ``depth_visible`` and ``depth_infrared`` (1, h, w), the teacher's relative inverse depth; ``mask`` (h, w)
@@ -69,10 +72,17 @@ class PairDataset(Dataset[dict[str, Any]]):
             missing = [f.name for f in self.files if f.name not in self.records]
             if missing:
                 raise InputError(f"{data.captions}: no captions for {len(missing)} pairs, the first is '{missing[0]}'")
+        self.rendered: SyntheticPairs | None = None
+        if train and data.synthetic:
+            from ldfusion.data.synthetic import SyntheticPairs
+
+            self.rendered = SyntheticPairs(data.synthetic, seed=seed)
+        scenes = len(self.rendered) if self.rendered is not None else 0
+        self.names = [f.name for f in self.files] + [f"synthetic/{k:05d}" for k in range(scenes)]
         self._cache: dict[int, dict[str, np.ndarray[Any, Any]]] = {}
 
     def __len__(self) -> int:
-        return len(self.files)
+        return len(self.names)
 
     def _check_depth_labels(self) -> None:
         make = "make them with 'python scripts/prepare_data.py depth' (data.labels)"
@@ -90,9 +100,27 @@ class PairDataset(Dataset[dict[str, Any]]):
     def _read(self, index: int) -> dict[str, np.ndarray[Any, Any]]:
         if index in self._cache:
             return self._cache[index]
+        item = self._render(index) if index >= len(self.files) else self._read_files(self.files[index])
+        if self.data.cache:
+            self._cache[index] = item
+        return item
+
+    def _render(self, index: int) -> dict[str, np.ndarray[Any, Any]]:
+        assert self.rendered is not None
+        scene = self.rendered[index - len(self.files)]
+        if self.records:
+            self.records[self.names[index]] = {**scene["facts"], "captions": scene["captions"]}
+        return {
+            "visible": (scene["visible"].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy(),
+            "infrared": (scene["infrared"][0] * 255).round().to(torch.uint8).numpy(),
+            "mask": scene["mask"].to(torch.uint8).numpy(),
+            "depth_visible": scene["depth_visible"][0].float().numpy(),
+            "depth_infrared": scene["depth_infrared"][0].float().numpy(),
+        }
+
+    def _read_files(self, files: PairFiles) -> dict[str, np.ndarray[Any, Any]]:
         from ldfusion.io.image import read_infrared, read_visible
 
-        files = self.files[index]
         visible, _ = read_visible(files.visible)
         infrared = read_infrared(files.infrared)
         item: dict[str, np.ndarray[Any, Any]] = {
@@ -108,8 +136,6 @@ class PairDataset(Dataset[dict[str, Any]]):
                 label = read_depth_label(self.data.labels, files.name, modality)
                 half = (max(1, label.shape[1] // 2), max(1, label.shape[0] // 2))
                 item[f"depth_{modality}"] = cv2.resize(label, half, interpolation=cv2.INTER_AREA)
-        if self.data.cache:
-            self._cache[index] = item
         return item
 
     def _augmentation(self, frame: tuple[int, int], seed: int) -> Augmentation:
@@ -128,7 +154,7 @@ class PairDataset(Dataset[dict[str, Any]]):
         item: dict[str, Any] = {
             "visible": torch.from_numpy(visible).permute(2, 0, 1).contiguous(),
             "infrared": torch.from_numpy(infrared)[None],
-            "name": self.files[index].name,
+            "name": self.names[index],
             "seed": seed,
         }
         if self.masks:
@@ -140,12 +166,14 @@ class PairDataset(Dataset[dict[str, Any]]):
             own = self._words(index, aug.flip)
             item |= {**own, "caption": own["captions"][seed % len(own["captions"])]}
             # the step from this pair to the other one: any but 0, unless this pair is the only one
-            step = 1 + seed % max(1, len(self.files) - 1)
-            item["other"] = self._words((index + step) % len(self.files), aug.flip)
+            step = 1 + seed % max(1, len(self) - 1)
+            item["other"] = self._words((index + step) % len(self), aug.flip)
         return item
 
     def _words(self, index: int, flip: bool) -> dict[str, Any]:
-        record = self.records[self.files[index].name]
+        if self.names[index] not in self.records:
+            self._read(index)  # a rendered scene brings its words along
+        record = self.records[self.names[index]]
         if flip:
             record = mirror_facts(record)
         facts = {k: record[k] for k in ("light", "scene", "objects") if k in record}
