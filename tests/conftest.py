@@ -1,0 +1,82 @@
+"""A tiny data set for all tests, written once per session."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the programs that tests launch
+
+HEIGHT, WIDTH, PAIRS = 80, 96, 8
+
+
+def _scene(rng: np.random.Generator, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Visible (BGR), infrared, mask and inverse depth of a ground, a wall and one warm person left or right."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH] / np.array([HEIGHT, WIDTH]).reshape(2, 1, 1)
+    depth = np.where(y > 0.5, 0.2 + 1.6 * (y - 0.5), 0.2)
+    hue = rng.uniform(0.3, 1.0, 3)
+    waves = 0.5 + 0.5 * np.sin(rng.uniform(20, 60) * x + rng.uniform(0, 6)) * np.cos(rng.uniform(20, 60) * y)
+    visible = (0.25 + 0.5 * waves[..., None] * hue) * np.where(y > 0.5, 0.7, 1.0)[..., None]
+    infrared = 0.3 + 0.2 * np.sin(9 * y + rng.uniform(0, 6)) * np.cos(7 * x)
+    person = ((x - (0.25, 0.75)[side]) / 0.08) ** 2 + ((y - 0.55) / 0.22) ** 2 < 1
+    visible[person] *= 0.4
+    infrared[person], depth[person] = 0.9, 0.7
+    noise = rng.normal(0, 0.02, (HEIGHT, WIDTH, 4))
+    codes = (np.clip(np.dstack([visible, infrared]) + noise, 0, 1) * 255).round().astype(np.uint8)
+    return codes[..., :3], codes[..., 3], np.where(person, 2, 0).astype(np.uint8), depth
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the data set ``roadscene`` with 8 pairs of 96x80 pixels: splits (6 and 2), captions, masks, ``labels``.
+
+    Each pair shows one warm person, left in the even and right in the odd ones, and says so in its captions.
+    """
+    root = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    base, records = root / "roadscene", []
+    for folder in ("visible", "infrared", "object_mask"):
+        (base / folder).mkdir(parents=True)
+    for modality in ("visible", "infrared"):
+        (root / "labels" / "roadscene" / f"depth_{modality}").mkdir(parents=True)
+    (root / "splits").mkdir()
+    for k in range(PAIRS):
+        stem, place, light = f"FLIR_{k:05d}", ("left", "right")[k % 2], ("day", "night")[k // 4]
+        visible, infrared, mask, depth = _scene(rng, k % 2)
+        for folder, image in (("visible", visible), ("infrared", infrared), ("object_mask", mask)):
+            cv2.imwrite(str(base / folder / f"{stem}.png"), image)
+        for modality, scale in (("visible", 3.0), ("infrared", 2.0)):
+            label = cv2.resize(depth * scale, (126, 112)).astype(np.float16)
+            np.save(root / "labels" / "roadscene" / f"depth_{modality}" / f"{stem}.npy", label)
+        person = {"name": "person", "position": place, "distance": "near", "visible_in": "both", "thermal": "warm"}
+        wall = {"name": "wall", "position": "center", "distance": "far", "visible_in": "both", "thermal": "cool"}
+        records.append(
+            {
+                "dataset": "roadscene",
+                "stem": stem,
+                "light": light,
+                "scene": f"yard with a person on the {place}",
+                "objects": [person, wall],
+                "captions": [
+                    f"In a yard number {k} a person stands on the {place}, and a wall closes the view far behind.",
+                    f"The person on the {place} is near and the wall behind is far away.",
+                    f"The infrared shows the warm person on the {place}, the visible image adds the wall's colour.",
+                ],
+            }
+        )
+    names = [f"roadscene/{record['stem']}" for record in records]
+    (root / "splits" / "train.txt").write_text("\n".join(names[:6]) + "\n")
+    (root / "splits" / "val.txt").write_text("\n".join(names[6:]) + "\n")
+    (root / "captions.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    return root
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The folder that holds ``configs`` and ``scripts``."""
+    return Path(__file__).resolve().parents[1]
