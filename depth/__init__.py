@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from depth.cloud import point_cloud, write_ply
     from depth.estimator import DepthEstimator, HubEstimator, StudentEstimator, load_estimator
-    from depth.files import colorize, read_depth, write_depth
+    from depth.files import read_depth, write_depth
     from depth.losses import ssi_loss, ssi_mae_loss
     from depth.metrics import depth_metrics, spearman
     from depth.network import DepthStudent
+    from depth.preview import colorize_depth
     from depth.twin import TwinDepth
 
 _HOMES = {
@@ -25,7 +26,7 @@ _HOMES = {
     "load_estimator": "depth.estimator",
     "DepthStudent": "depth.network",
     "TwinDepth": "depth.twin",
-    "colorize": "depth.files",
+    "colorize_depth": "depth.preview",
     "depth_metrics": "depth.metrics",
     "point_cloud": "depth.cloud",
     "read_depth": "depth.files",
@@ -42,7 +43,7 @@ __all__ = [
     "HubEstimator",
     "StudentEstimator",
     "TwinDepth",
-    "colorize",
+    "colorize_depth",
     "depth_metrics",
     "load_estimator",
     "point_cloud",

@@ -17,11 +17,12 @@ import os
 import uuid
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from PIL import Image, PngImagePlugin
 from torch import Tensor
+
+from depth.preview import colorize_depth
 
 QUANTITY = "Depth-Quantity"
 SCALE = "Depth-Scale"
@@ -60,21 +61,6 @@ def _single(values: Tensor) -> np.ndarray:
 def power_of_two_scale(largest: float) -> float:
     """The largest power of two (2^64 at most) that keeps ``largest`` within 16 bits; 1 for a map of zeros."""
     return 2.0 ** min(64, math.floor(math.log2(MAX_16_BIT / largest))) if largest > 0 else 1.0
-
-
-def colorize(inverse: Tensor) -> Tensor:
-    """A preview of inverse depth, near = bright: ``(B, 1, H, W)`` to RGB ``(B, 3, H, W)`` in [0, 1].
-
-    Each map is stretched between its 1st and 99th percentile for the eye; never measure on it.
-    """
-    pictures = []
-    for values in inverse.detach().float().cpu().numpy()[:, 0]:
-        finite = np.nan_to_num(values, nan=0.0, posinf=float(np.max(values, initial=0.0, where=np.isfinite(values))))
-        low, high = np.percentile(finite, (1, 99))
-        grey = np.clip((finite - low) / max(high - low, 1e-6), 0, 1)
-        colors = cv2.applyColorMap((grey * 255).round().astype(np.uint8), cv2.COLORMAP_INFERNO)
-        pictures.append(torch.from_numpy(colors[..., ::-1].copy()).permute(2, 0, 1))
-    return torch.stack(pictures).to(inverse.device, torch.float32) / 255
 
 
 def _save_png(path: Path, array: np.ndarray, texts: dict[str, str]) -> None:
@@ -125,7 +111,7 @@ def write_depth(folder: str | Path, name: str, inverse: Tensor, metric: bool = F
     np.save(buffer, stored)
     write_whole(paths[0], buffer.getbuffer())
     _save_png(paths[1], integers.astype(np.uint16), texts)
-    preview = colorize(torch.from_numpy(values)[None, None])[0].permute(1, 2, 0).mul(255).round().byte().numpy()
+    preview = colorize_depth(values)
     _save_png(paths[2], preview, {NOTE: "colour preview of inverse depth, near = bright; stretched, not for measuring"})
     return paths
 

@@ -74,7 +74,7 @@ class LDFusionPipeline(DiffusionPipeline):
         depth_infrared: nn.Module,
         captioner: DepthCaptioner,
         schedule: str = "linear",
-        timesteps: list[int] | tuple[int, ...] = TIMESTEPS,
+        timesteps: tuple = TIMESTEPS,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -176,10 +176,6 @@ class LDFusionPipeline(DiffusionPipeline):
             raise InputError(f"output_type: unknown '{output_type}'; known: {', '.join(OUTPUT_TYPES)}")
         if timesteps is not None:
             self.fuser.extractor.check_timesteps(timesteps)
-            if len(timesteps) != len(self.fuser.extractor.timesteps):
-                raise InputError(
-                    f"timesteps: this decoder takes {len(self.fuser.extractor.timesteps)}, got {len(timesteps)}"
-                )
 
         # 1. Images: visible (B, 3, H, W), infrared (B, 1, H, W), both in [0, 1]
         first, second = self._inputs(visible, infrared)

@@ -104,7 +104,7 @@ def test_other_timesteps_change_the_features(pipe, pair):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"timesteps": [5, 50]}, "takes 3, got 2"),
+        ({"timesteps": [5, 50]}, "at 3 of them, got 2"),
         ({"timesteps": [0, 50, 100]}, "outside 1..2000"),
         ({"output_type": "jpg"}, "unknown 'jpg'"),
         ({"prompt": ["one", "two"]}, "2 sentences for 1 pairs"),

@@ -126,9 +126,10 @@ def _fuse(pipe: LDFusionPipeline, files: NamedPair, args: argparse.Namespace) ->
 
 def _write(folder: Path, name: str, pair: Pair, output: FusionOutput, metric: bool) -> None:
     from depth.files import write_depth
+    from depth.preview import colorize_depth
     from ldfusion.io.files import atomic_write
     from ldfusion.io.image import write_png
-    from ldfusion.io.preview import colorize_depth, panel
+    from ldfusion.io.preview import panel
 
     fused, depth = output.fused[0], output.depth[0]
     write_png(folder / "fused" / f"{name}.png", fused)

@@ -33,7 +33,9 @@ class FeatureExtractor(nn.Module):
         self.check_timesteps(self.timesteps)
 
     def check_timesteps(self, timesteps: Sequence[int]) -> None:
-        """Raise `InputError` unless every timestep is within 1..T."""
+        """Raise `InputError` unless there are as many timesteps as the features are made of, all within 1..T."""
+        if len(timesteps) != len(self.timesteps):
+            raise InputError(f"timesteps: features are taken at {len(self.timesteps)} of them, got {len(timesteps)}")
         steps = self.schedule.config.num_train_timesteps
         for t in timesteps:
             if not 1 <= t <= steps:

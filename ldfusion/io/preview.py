@@ -1,51 +1,20 @@
-"""Pictures for people: a coloured depth map, and a panel of the images of a pair with the caption below.
-
-For looking only: the colours of a preview are normalised for each map, so they must not be measured.
-"""
+"""Pictures for people: a panel of the images of a pair with the caption below."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ldfusion.io.thermal import linear_gain, percentile_limits
-
-DEPTH_PERCENTILES = (1.0, 99.0)
-
 Picture = Image.Image | Tensor | NDArray[np.uint8]
 
 _CELL = 640  # longest side of one image in a panel [px]
 _SMALLEST = 320  # smaller images are enlarged to this width, so that the labels stay readable [px]
 _PAPER, _INK, _SOFT_INK, _CELL_GROUND = "#ffffff", "#1f2328", "#59636e", "#eaeef2"
-
-
-def colorize_depth(depth: Tensor | NDArray, limits: tuple[float, float] | None = None) -> NDArray[np.uint8]:
-    """Colour an inverse depth map with OpenCV's "inferno": near is bright yellow, far is black.
-
-    Args:
-        depth: ``(H, W)`` or ``(1, H, W)``, any scale; values that are not finite count as far.
-        limits: (far, near) values for both ends of the colours; None takes ``DEPTH_PERCENTILES`` of this map.
-            Give fixed limits for a sequence, else its colours flicker.
-
-    Returns:
-        ``(H, W, 3)`` uint8 RGB.
-    """
-    values = depth.detach().float().cpu().numpy() if isinstance(depth, Tensor) else np.asarray(depth, np.float32)
-    values = values[0] if values.ndim == 3 and values.shape[0] == 1 else values
-    if values.ndim != 2:
-        raise ValueError(f"need a depth map (H, W) or (1, H, W), got {tuple(values.shape)}")
-    finite = np.isfinite(values)
-    if not finite.all():
-        values = np.where(finite, values, values[finite].min() if finite.any() else 0)
-    unit = linear_gain(values, limits or percentile_limits(values, DEPTH_PERCENTILES))
-    colored = cv2.applyColorMap(np.rint(unit * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
-    return np.ascontiguousarray(colored[..., ::-1], dtype=np.uint8)
 
 
 def panel(images: Sequence[Picture], labels: Sequence[str], caption: str = "") -> Image.Image:

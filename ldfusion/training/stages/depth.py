@@ -15,9 +15,9 @@ from depth.align import standardise
 from depth.losses import ssi_loss
 from depth.metrics import spearman
 from depth.network import STRIDE, DepthStudent
+from depth.preview import colorize_depth
 from ldfusion.config import DataConfig, check_arguments, check_keys
 from ldfusion.io.image import write_png
-from ldfusion.io.preview import colorize_depth
 from ldfusion.training.stages import check_crop
 
 
