@@ -30,6 +30,7 @@ from ldfusion.language.tokenizer import check_prompt
 from ldfusion.types import FusionOutput, ImageInput, Pair
 
 OUTPUT_TYPES = ("pt", "np", "pil")
+DEFAULT_TIMESTEPS = list(TIMESTEPS)  # a list, as it comes back from a saved configuration
 
 
 def load_pair(visible: str | Path, infrared: str | Path, name: str = "") -> Pair:
@@ -74,7 +75,7 @@ class LDFusionPipeline(DiffusionPipeline):
         depth_infrared: nn.Module,
         captioner: DepthCaptioner,
         schedule: str = "linear",
-        timesteps: tuple = TIMESTEPS,
+        timesteps: list = DEFAULT_TIMESTEPS,
     ) -> None:
         super().__init__()
         self.register_modules(
