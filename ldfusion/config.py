@@ -98,7 +98,11 @@ class TrainConfig:
     """Length of a run and what it leaves behind."""
 
     steps: int = 1000
-    """Optimiser steps."""
+    """Optimiser steps; the learning-rate schedule spans them."""
+    stop: int = 0
+    """End after this step all the same; 0: after the last."""
+    init: str = ""
+    """Folder of exported weights to start from (fine-tuning); empty: random."""
     batch: int = 8
     """Samples of one optimiser step, over all processes and accumulation steps together."""
     accumulate: int = 1
@@ -119,7 +123,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "accumulate", "keep", "log_every"):
             _need(f"train.{name}", getattr(self, name), getattr(self, name) >= 1, "1 or more")
-        for name in ("validate_every", "checkpoint_every"):
+        for name in ("stop", "validate_every", "checkpoint_every"):
             _need(f"train.{name}", getattr(self, name), getattr(self, name) >= 0, "0 or more")
         whole = self.batch % self.accumulate == 0
         _need("train.batch", self.batch, whole, f"a multiple of train.accumulate={self.accumulate}")

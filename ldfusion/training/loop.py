@@ -11,12 +11,14 @@ import json
 import math
 import sys
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import is_tensorboard_available
 from diffusers.optimization import get_scheduler
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
@@ -42,6 +44,19 @@ class _WarmedAverage:
     def __call__(self, average: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
         n = float(updates)
         return torch.lerp(average, current.to(average.dtype), 1 - min(self.decay, (1 + n) / (10 + n)))
+
+
+def _start_from(network: nn.Module, folder: Path) -> None:
+    """Load exported weights into a network of the same sizes."""
+    files = sorted(folder.glob("*.safetensors"))
+    if len(files) != 1:
+        raise InputError(f"train.init: {folder} holds {len(files)} safetensors files; give the folder of one network")
+    try:
+        network.load_state_dict(load_file(files[0]))
+    except RuntimeError as error:
+        raise InputError(
+            f"train.init: {files[0]} is of another network ({str(error).splitlines()[1].strip()})"
+        ) from error
 
 
 class Trainer:
@@ -74,6 +89,8 @@ class Trainer:
         )
         torch.manual_seed(sample_seed(e.seed, 0))
         self.stage: Stage = build_stage(e.stage, e.model, e.loss, e.data)
+        if e.train.init:
+            _start_from(self.stage.network, Path(e.train.init))
         # narrow convolutions run two to three times faster with the channels last, on the CPU as well
         self.stage.network.to(memory_format=torch.channels_last)
         options = dict(self.stage.dataset_options)
@@ -95,6 +112,7 @@ class Trainer:
             self.ema = AveragedModel(plain, avg_fn=_WarmedAverage(e.optim.ema))
             self.accelerator.register_for_checkpointing(self.ema)
         self.start = self._resume() if e.train.resume else 0
+        self.stop = min(e.train.stop or e.train.steps, e.train.steps)
         self.loader = self._loader()
 
     def _resume(self) -> int:
@@ -114,7 +132,7 @@ class Trainer:
             e.train.batch // k,
             e.seed,
             self.start * k,
-            e.train.steps * k,
+            self.stop * k,
             a.process_index,
             a.num_processes,
         )
@@ -137,8 +155,8 @@ class Trainer:
         summed = 0
         batches = iter(self.loader)
         quiet = not (a.is_main_process and sys.stderr.isatty())
-        with tqdm(total=e.train.steps, initial=self.start, unit="step", desc=e.stage, disable=quiet) as bar:
-            for step in range(self.start, e.train.steps):
+        with tqdm(total=self.stop, initial=self.start, unit="step", desc=e.stage, disable=quiet) as bar:
+            for step in range(self.start, self.stop):
                 self.network.train()
                 for micro in range(e.train.accumulate):
                     torch.manual_seed(sample_seed(e.seed, step, micro, a.process_index))
@@ -171,13 +189,13 @@ class Trainer:
                     bar.set_postfix(loss=f"{means['train/loss']:.4f}")
                     if a.is_main_process:
                         self.folder.record("train", done, means)
-                if e.train.checkpoint_every and done % e.train.checkpoint_every == 0 and done < e.train.steps:
+                if e.train.checkpoint_every and done % e.train.checkpoint_every == 0 and done < self.stop:
                     checkpoints.save(a, self.folder.checkpoints, done, e.train.keep)
-                if e.train.validate_every and done % e.train.validate_every == 0 and done < e.train.steps:
+                if e.train.validate_every and done % e.train.validate_every == 0 and done < self.stop:
                     self._validate(done)
-        if self.start < e.train.steps:
-            checkpoints.save(a, self.folder.checkpoints, e.train.steps, e.train.keep)
-        figures = self._validate(e.train.steps)
+        if self.start < self.stop:
+            checkpoints.save(a, self.folder.checkpoints, self.stop, e.train.keep)
+        figures = self._validate(self.stop)
         self._export()
         a.end_training()
         return figures

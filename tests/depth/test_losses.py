@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from depth.losses import gradient_matching, ordered_alignment, silog_loss, ssi_loss, ssi_mae_loss
+from depth.losses import gradient_matching, ordered_alignment, rank_loss, silog_loss, ssi_loss, ssi_mae_loss
 
 
 def test_golden_values(golden: tuple[torch.Tensor, torch.Tensor]) -> None:
@@ -92,3 +92,18 @@ def test_silog_loss(golden: tuple[torch.Tensor, torch.Tensor]) -> None:
     perfect = target.float().requires_grad_()
     silog_loss(perfect, target.float()).sum().backward()
     assert perfect.grad is not None and perfect.grad.isfinite().all()
+
+
+def test_rank_loss_is_about_order() -> None:
+    generator = torch.Generator().manual_seed(0)
+    target = torch.rand(2, 1, 64, 64, generator=generator) ** 3
+    assert rank_loss(2 * target + 1, target).max() < 1e-4
+    unknowing = rank_loss(torch.rand(2, 1, 64, 64, generator=generator), target)
+    assert unknowing.min() > 0.2
+    assert rank_loss(target.sqrt(), target).max() < 0.5 * unknowing.min()
+    noisy = (target + 0.1 * torch.randn(target.shape, generator=generator)).requires_grad_()
+    rank_loss(noisy, target).sum().backward()
+    assert noisy.grad is not None and noisy.grad.isfinite().all() and noisy.grad.abs().max() > 0
+    flat = torch.zeros(1, 1, 8, 8, requires_grad=True)
+    rank_loss(flat, torch.zeros(1, 1, 8, 8)).sum().backward()
+    assert flat.grad is not None and flat.grad.isfinite().all()

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from depth.align import standardise
-from depth.losses import ssi_loss
+from depth.losses import rank_loss, ssi_loss
 from depth.metrics import spearman
 from depth.network import STRIDE, DepthStudent
 from depth.preview import colorize_depth
@@ -25,7 +25,8 @@ class DepthStage:
     """Distils the teacher's relative inverse depth into a `DepthStudent` of one modality.
 
     The loss is scale- and shift-invariant with gradient matching (MiDaS, Ranftl et al. 2020, eqs. 5-11); each target is
-    divided by its own standard deviation first, so that every image weighs the same.
+    divided by its own standard deviation first, so that every image weighs the same. ``loss`` weighs the same loss under
+    the square root (``root``) and the loss of ranks (``rank``); ``paste`` is the share of samples with pasted objects.
     """
 
     modality = "visible"
@@ -33,12 +34,13 @@ class DepthStage:
 
     def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
         check_arguments(DepthStudent.__init__, model, "model")
-        check_keys(loss, ("alpha", "root", "paste"), "loss")
+        check_keys(loss, ("alpha", "root", "rank", "paste"), "loss")
         check_crop(data, STRIDE)
         channels = 3 if self.modality == "visible" else 1
         self.network: nn.Module = DepthStudent(**{"in_channels": channels, **model})
         self.alpha = float(loss.get("alpha", 0.5))
         self.root = float(loss.get("root", 2.0))
+        self.rank = float(loss.get("rank", 0.0))
         self.paste = float(loss.get("paste", 0.5))
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
@@ -49,11 +51,13 @@ class DepthStage:
         target = target / target.std(dim=(1, 2, 3), keepdim=True).clamp_min(1e-4)
         prediction = network(image).float()
         losses = {
+            "rank": rank_loss(prediction, target).mean(),
             "linear": ssi_loss(prediction, target, alpha=self.alpha).mean(),
             # inverse depth is crowded near zero: under the square root the far half of a scene counts as well
             "root": ssi_loss((prediction + 1e-3).sqrt(), target.sqrt(), alpha=self.alpha).mean(),
         }
-        return {"loss": losses["linear"] + self.root * losses["root"], **losses}
+        total = losses["linear"] + self.root * losses["root"] + self.rank * losses["rank"]
+        return {"loss": total, **losses}
 
     def validate(self, network: nn.Module, loader: DataLoader[dict[str, Any]], folder: Path) -> dict[str, float]:
         """Spearman correlation with the teacher, and a picture: image, teacher, student."""
