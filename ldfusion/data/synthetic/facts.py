@@ -66,11 +66,14 @@ def gather(
         enough = targets == MAX_TARGETS if name in TARGETS else names.get(name, 0) == 2
         if enough or len(objects) == MAX_OBJECTS:
             continue
-        shown = _seen(visible, mine, "visible"), _seen(infrared, infrared.buffer.instance == index, "infrared")
+        ground = name in ("road", "rug")  # lies in front of everything
+        shown = (
+            ground or _seen(visible, mine, "visible"),
+            _seen(infrared, infrared.buffer.instance == index, "infrared"),
+        )
         if not any(shown):
             continue
         names[name] = names.get(name, 0) + 1
-        ground = name in ("road", "rug")  # lies in front of everything
         depth = min(0.9 * near, float(visible.buffer.depth[mine].min())) if ground else depth
         columns = np.nonzero(mine.any(0))[0]
         middle = (columns[0] + columns[-1] + 1) / 2 / width

@@ -50,7 +50,7 @@ def furnish(
             if opening.kind == "window":
                 middle = sum(opening.u) / 2
                 spot = left[0] + along[0] * middle + inward[0] * 0.08, left[1] + along[1] * middle + inward[1] * 0.08
-                things.append(furniture.radiator(Place(spot, inward), 0.9, heated))
+                things.append(ornaments.radiator(Place(spot, inward), 0.9, heated))
         while at < end:
             kind = str(rng.choice(choices))
             wide = {"sofa": 2.0, "desk": 1.5, "plant": 0.7, "boxes": 0.7}.get(kind, 1.5)

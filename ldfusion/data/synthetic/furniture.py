@@ -1,6 +1,4 @@
-"""Furniture: tables, chairs, sofas, shelves with books, cabinets, desks with monitors, radiators, boxes, plants,
-pictures, lamps.
-"""
+"""Furniture: tables, chairs, sofas, shelves with books, cabinets, desks with monitors, boxes."""
 
 from __future__ import annotations
 
@@ -81,7 +79,8 @@ def cuboid(
     return facets
 
 
-def _thing(name: str, place: Place, facets: list[Facet]) -> Thing:
+def piece(name: str, place: Place, facets: list[Facet]) -> Thing:
+    """A thing of facets that stands at a place."""
     return Thing(name, facets, anchor=np.array([place.at[0], 0.0, place.at[1]]))
 
 
@@ -96,7 +95,7 @@ def table(rng: np.random.Generator, place: Place) -> Thing:
             facets += cuboid(
                 place, 0.06, 0.06, 0.70, board, across=x * (width / 2 - 0.07), forward=z * (depth / 2 - 0.07)
             )
-    return _thing("table", place, facets)
+    return piece("table", place, facets)
 
 
 def chair(rng: np.random.Generator, place: Place) -> Thing:
@@ -107,7 +106,7 @@ def chair(rng: np.random.Generator, place: Place) -> Thing:
     for x in (-0.19, 0.19):
         facets += cuboid(place, 0.04, 0.04, 0.42, board, across=x, forward=0.18)
         facets += cuboid(place, 0.04, 0.04, 0.60, board, across=x, forward=-0.20)
-    return _thing("chair", place, facets)
+    return piece("chair", place, facets)
 
 
 def sofa(rng: np.random.Generator, place: Place, sat: bool) -> Thing:
@@ -119,14 +118,14 @@ def sofa(rng: np.random.Generator, place: Place, sat: bool) -> Thing:
     def seat(at: Texels) -> Surface:
         surface = cloth(at)
         if sat:
-            surface.warmth = 0.3 + 4.5 * np.exp(-(((at.u - 0.8 - print_at) / 0.22) ** 2))
+            surface.warmth = 1.0 + 4.5 * np.exp(-(((at.u - 0.8 - print_at) / 0.22) ** 2))
         return surface
 
     facets = cuboid(place, 1.9, 0.85, 0.44, cloth, top=seat)
     facets += cuboid(place, 1.9, 0.2, 0.85, cloth, forward=-0.33, bottom=0.3)
     for x in (-0.87, 0.87):
         facets += cuboid(place, 0.18, 0.85, 0.62, fabric(tint(color, 0.9)), across=x)
-    return _thing("sofa", place, facets)
+    return piece("sofa", place, facets)
 
 
 def shelf(rng: np.random.Generator, place: Place) -> Thing:
@@ -134,7 +133,7 @@ def shelf(rng: np.random.Generator, place: Place) -> Thing:
     width, height, depth = float(rng.uniform(0.9, 1.8)), float(rng.uniform(1.5, 2.1)), 0.32
     color = WOODS[rng.integers(len(WOODS))]
     side = wood(color, along="v")
-    return _thing(
+    return piece(
         "shelf",
         place,
         cuboid(place, width, depth, height, _books(width, height, color, int(rng.integers(1 << 16))), side),
@@ -158,7 +157,7 @@ def _books(width: float, height: float, color: Color, seed: int) -> Shader:
         frame = 1 - band(at.u, 0.03, width - 0.03, at.du) * band(up, 0.025, step, at.dv) * band(
             at.v, 0.05, height - 0.03, at.dv
         )
-        return Surface(blend(shown, color, np.clip(frame, 0, 1)), warmth=0.2 + 0.3 * book, solar=3.0)
+        return Surface(blend(shown, color, np.clip(frame, 0, 1)), warmth=0.3 + 0.9 * book, solar=3.0)
 
     return shade
 
@@ -186,7 +185,7 @@ def cabinet(rng: np.random.Generator, place: Place) -> Thing:
         surface.albedo = blend(tint(surface.albedo, 1 - 0.65 * np.clip(gap, 0, 1)), (0.10, 0.09, 0.08), knob)
         return surface
 
-    return _thing("cabinet", place, cuboid(place, width, 0.45, height, front, board))
+    return piece("cabinet", place, cuboid(place, width, 0.45, height, front, board))
 
 
 def desk(rng: np.random.Generator, place: Place, on: bool) -> Thing:
@@ -213,22 +212,7 @@ def desk(rng: np.random.Generator, place: Place, on: bool) -> Thing:
     plain: Shader = lambda at: Surface((0.03, 0.03, 0.03), warmth=6.0 if on else 0.3)  # noqa: E731
     facets += cuboid(place, 0.6, 0.05, 1.26, screen, plain, bottom=0.90, forward=-0.1)
     facets += cuboid(place, 0.18, 0.12, 0.90, plain, bottom=0.74, forward=-0.12)
-    return _thing("monitor" if on else "desk", place, facets)
-
-
-def radiator(place: Place, width: float, on: bool) -> Thing:
-    """A radiator; hot at the top when it is on."""
-
-    def front(at: Texels) -> Surface:
-        ribs = 0.75 + 0.25 * np.cos(at.u * (2 * np.pi / 0.08))
-        value = 0.62 * mix(1.0, ribs, fade(at.du, 0.03))
-        return Surface(
-            (value, value, 0.97 * value),
-            warmth=(8.0 + 8.0 * at.v) * on,
-            bend=(0.5 * np.sin(at.u * (2 * np.pi / 0.08)), 0.0),
-        )
-
-    return _thing("radiator", place, cuboid(place, width, 0.1, 0.62, front, bottom=0.12))
+    return piece("monitor" if on else "desk", place, facets)
 
 
 def boxes(rng: np.random.Generator, place: Place) -> Thing:
@@ -248,7 +232,7 @@ def boxes(rng: np.random.Generator, place: Place) -> Thing:
         turned = Place(place.point(float(rng.normal(0, 0.03)), 0.0), place.facing)
         facets += cuboid(turned, width, 0.4, floor + height, side, bottom=floor)
         floor += height
-    return _thing("box", place, facets)
+    return piece("box", place, facets)
 
 
 Maker = Callable[[np.random.Generator, Place], Thing]

@@ -43,7 +43,7 @@ def wood(color: Color, along: str = "u", plank: float = 0.14, seed: int = 0) -> 
         lines = smooth(a * 0.12 + 7 * cell(row, board, seed + 1), b, 0.006, CLUMPS) * fade(db, 0.02)
         joint = 1 - band(b - row * plank, 0.004, plank - 0.004, db)
         value = tone * (1 + 0.14 * lines) * (1 - 0.55 * joint * fade(db, 0.03))
-        return Surface(tint(color, value), warmth=0.2 + 0.15 * lines, solar=5.0, mirror=0.05)
+        return Surface(tint(color, value), warmth=-0.7 + 0.4 * lines + 0.5 * (tone - 1), solar=5.0, mirror=0.05)
 
     return shade
 
@@ -87,7 +87,7 @@ def carpet(color: Color, border: tuple[float, float, float, float] | None = None
     return shade
 
 
-def fabric(color: Color, warmth: float = 0.3) -> Shader:
+def fabric(color: Color, warmth: float = 1.0) -> Shader:
     """Upholstery with soft folds."""
 
     def shade(at: Texels) -> Surface:
@@ -96,7 +96,7 @@ def fabric(color: Color, warmth: float = 0.3) -> Shader:
         seam = band(np.mod(at.u, 0.7), 0.0, 0.02, at.du)
         return Surface(
             tint(color, (1 + 0.10 * folds + 0.08 * weave) * (1 - 0.4 * seam)),
-            warmth=warmth,
+            warmth=warmth + 0.3 * folds,
             solar=4.0,
             bend=(0.15 * folds, 0.15 * folds),
         )
@@ -122,7 +122,12 @@ def wall(
         gaps = np.minimum(np.minimum(u, width - u), np.minimum(v + 0.05, height - v))
         color = tint(color, 0.62 + 0.38 * np.clip(gaps / 0.5, 0, 1) ** 0.5)
         color = blend(color, (0.62, 0.61, 0.58), band(v, -1, 0.11, at.dv))
-        warmth: Map = 0.25 * stain + 0.5 * v / height - 1.2 * np.clip(1 - gaps / 0.35, 0, 1)
+        warmth: Map = (
+            0.35 * stain
+            - 0.35 * band(np.mod(u, 0.6), 0.0, 0.06, at.du)
+            + 0.5 * v / height
+            - 1.2 * np.clip(1 - gaps / 0.35, 0, 1)
+        )
         glow: Color = (np.zeros_like(u),) * 3
         mirror: Map = np.zeros_like(u)
         for opening in openings:
@@ -197,7 +202,7 @@ def ceiling(width: tuple[float, float], depth: tuple[float, float]) -> Shader:
     def shade(at: Texels) -> Surface:
         gaps = np.minimum(np.minimum(at.v - width[0], width[1] - at.v), np.minimum(at.u - depth[0], depth[1] - at.u))
         value = 0.70 * (0.66 + 0.34 * np.clip(gaps / 0.6, 0, 1) ** 0.5) * (1 + 0.02 * smooth(at.u, at.v, 0.06))
-        return Surface((value, value, 0.98 * value), warmth=0.8 - 0.8 * np.clip(1 - gaps / 0.35, 0, 1))
+        return Surface((value, value, 0.98 * value), warmth=1.2 - 1.4 * np.clip(1 - gaps / 0.35, 0, 1))
 
     return shade
 

@@ -1,4 +1,4 @@
-"""Single things of a room: plants, pictures, lamps, a fire."""
+"""Single things of a room: radiators, plants, pictures, lamps, a fire."""
 
 from __future__ import annotations
 
@@ -6,10 +6,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ldfusion.data.synthetic.figures import Part, extent, figure
-from ldfusion.data.synthetic.noise import CLUMPS, smooth
+from ldfusion.data.synthetic.furniture import Place, cuboid, piece
+from ldfusion.data.synthetic.noise import CLUMPS, fade, smooth
 from ldfusion.data.synthetic.surface import Surface, Texels, Thing, band, blend, card, mix, upright
 
 Point = tuple[float, float]
+
+
+def radiator(place: Place, width: float, on: bool) -> Thing:
+    """A radiator; hot at the top when it is on."""
+
+    def front(at: Texels) -> Surface:
+        ribs = 0.75 + 0.25 * np.cos(at.u * (2 * np.pi / 0.08))
+        value = 0.62 * mix(1.0, ribs, fade(at.du, 0.03))
+        return Surface(
+            (value, value, 0.97 * value),
+            warmth=(8.0 + 8.0 * at.v) * on,
+            bend=(0.5 * np.sin(at.u * (2 * np.pi / 0.08)), 0.0),
+        )
+
+    return piece("radiator", place, cuboid(place, width, 0.1, 0.62, front, bottom=0.12))
 
 
 def plant(rng: np.random.Generator, at: Point, viewer: NDArray[np.float64]) -> Thing:

@@ -41,10 +41,10 @@ def tree(
     if kind == "cone":
         rows = np.arange(10)
         balls = np.column_stack(
-            [rng.normal(0, 0.05, 10), 0.9 + (height - 1.2) * rows / 9, (1 - rows / 9.5) * 0.22 * height]
+            [rng.normal(0, 0.05, 10), 1.3 + (height - 1.6) * rows / 9, (1 - rows / 9.5) * 0.18 * height]
         )
         stem = foot + 0.12 * (foot - viewer) / np.linalg.norm(foot - viewer) * np.array([1, 0, 1])
-        crown, trunk = _crown(rng, balls, tint(leaf, 0.7), 0.5), _trunk(rng, 1.6, 0.1 + 0.012 * height, 0)
+        crown, trunk = _crown(rng, balls, (0.04, 0.085, 0.035), 0.5), _trunk(rng, 1.6, 0.1 + 0.012 * height, 0)
         return Thing(
             "tree",
             [
@@ -61,10 +61,12 @@ def tree(
     facets = [bole]
     for layer in range(2):
         count = int(rng.integers(7, 11))
-        angle = rng.uniform(0, 2 * np.pi, count)
-        away = np.sqrt(rng.uniform(0.05, 1, count))
+        # Balls in a sunflower's order fill the crown evenly.
+        angle = 2.4 * np.arange(count) + rng.uniform(0, 2 * np.pi) + rng.normal(0, 0.25, count)
+        away = np.sqrt((np.arange(count) + rng.uniform(0.2, 0.8, count)) / count)
         centers = np.stack([spread * away * np.cos(angle), height * 0.70 + 0.24 * height * away * np.sin(angle)], 1)
         balls = np.column_stack([centers, spread * rng.uniform(0.32, 0.58, count)])
+        balls[0] = 0.0, height * 0.72, 0.62 * spread  # no gap in the middle
         shift = foot + np.array([0, 0, (0.5 - layer) * spread * 0.6])
         facets.append(_facing(shift, viewer, balls, _crown(rng, balls, tint(leaf, 1.0 if layer else 0.75), 0.75)))
     return Thing("tree", facets, anchor=foot)

@@ -73,7 +73,7 @@ def develop(radiance: Map, conditions: Conditions, rng: np.random.Generator) -> 
     """(1, H, W) thermal radiance -> display values in [0, 1] of an uncooled camera.
 
     Optics blur, temporal noise, fixed-pattern column stripes and a linear gain control from the 0.5th to the 99.7th
-    percentile, but from no more than 12 K below the median and to 7 to 32 K above it.
+    percentile, but from no more than 12 K below the median and to 5 to 32 K above it.
     """
     per_kelvin = np.float32(4 / 293.15)
     picture = blur(radiance, float(rng.uniform(0.55, 0.95)) * max(1.0, radiance.shape[1] / 480))
@@ -88,7 +88,8 @@ def develop(radiance: Map, conditions: Conditions, rng: np.random.Generator) -> 
     picture = picture + per_kelvin * (noise - narcissus * float(rng.uniform(0.2, 0.7)))
     low, middle, high = np.percentile(picture[0, ::2, ::2], [0.5, 50, 99.7])
     # A cold sky must not push everything else towards white: below the middle the display spans a few kelvin only.
-    below = rng.uniform(3, 5) if conditions.indoors else rng.uniform(4, 12)
+    below = rng.uniform(2, 3.5) if conditions.indoors else rng.uniform(4, 12)
     low = max(low, middle - float(below) * per_kelvin)
-    high = max(min(high, middle + 32 * per_kelvin), middle + float(rng.uniform(7, 14)) * per_kelvin)
+    above = rng.uniform(5, 9) if conditions.indoors else rng.uniform(7, 14)
+    high = max(min(high, middle + 32 * per_kelvin), middle + float(above) * per_kelvin)
     return np.clip((picture - low) / (1.05 * (high - low)), 0, 1).astype(np.float32)

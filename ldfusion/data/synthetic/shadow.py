@@ -72,19 +72,21 @@ class ShadowMap:
         texels.
         """
         along = [sum(np.float32(axis[k]) * points[k] for k in range(3)) for axis in self.axes]
-        x = (along[0] - np.float32(self.offset[0])) * np.float32(1 / self.texel) - 0.5
-        y = (along[1] - np.float32(self.offset[1])) * np.float32(1 / self.texel) - 0.5
-        inside = (x >= 0) & (y >= 0) & (x < SIDE - 2) & (y < SIDE - 2)
+        x = (along[0] - np.float32(self.offset[0])) * np.float32(1 / self.texel) - 1
+        y = (along[1] - np.float32(self.offset[1])) * np.float32(1 / self.texel) - 1
+        inside = (x >= 0) & (y >= 0) & (x < SIDE - 3) & (y < SIDE - 3)
         x, y = np.where(inside, x, 0), np.where(inside, y, 0)
         column, row = x.astype(np.int32), y.astype(np.int32)
         fx, fy = x - column, y - row
-        flat = self.height.ravel()
         index = row * SIDE + column
-        level = along[2] + np.float32(BIAS)
-        clear = [(flat.take(index + step) <= level).astype(np.float32) for step in (0, 1, SIDE, SIDE + 1)]
-        upper = clear[0] + (clear[1] - clear[0]) * fx
-        lower = clear[2] + (clear[3] - clear[2]) * fx
-        return np.where(inside, upper + (lower - upper) * fy, np.float32(1))
+        flat, level = self.height.ravel(), along[2] + np.float32(BIAS)
+        # Comparisons of 3 x 3 texels, weighted by a window of two texels' width around the point.
+        clear = np.zeros_like(level)
+        one = np.ones_like(fx)
+        for step, down in enumerate((1 - fy, one, fy)):
+            for shift, across in enumerate((1 - fx, one, fx)):
+                clear += (flat.take(index + (step * SIDE + shift)) <= level) * (0.25 * down * across)
+        return np.where(inside, clear, np.float32(1))
 
 
 def _facing_sun(card: Facet, sun: NDArray[np.float64]) -> Facet:

@@ -39,7 +39,7 @@ def furniture(plan: Layout) -> None:
         for side, present in zip((-1.0, 1.0), planted, strict=True):
             for z in np.arange(float(rng.uniform(5, 12)), 70, spacing) if present else ():
                 x = side * (road.half_width + 0.8)
-                if plan.free(x, float(z), 0.5):
+                if np.hypot(x - viewer[0], z) > 5 and plan.free(x, float(z), 0.5):
                     plan.stand(plants.tree(rng, (x, float(z)), viewer, floor=KERB), x, float(z), 0.7)
     makers = (fixtures.sign, fixtures.traffic_light, fixtures.bin_)
     for _ in range(int(rng.integers(2, 6))):

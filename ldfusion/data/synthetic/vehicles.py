@@ -89,10 +89,10 @@ def _sides(shape: panels.Shape, paint: Color, engine: float, at_body: OnBody) ->
         (rear, shape.belt),
         (-half, shape.belt - 0.06),
     ]
-    base, top = w - 0.03, w - 0.03 - shape.lean
+    top = w - 0.03 - shape.lean
     cabin = [
-        (rear, base, shape.belt),
-        (cowl, base, shape.belt),
+        (rear, w, shape.belt),
+        (cowl, w, shape.belt),
         (half - shape.roof_front, top, shape.height),
         (-half + shape.roof_rear, top, shape.height),
     ]

@@ -75,7 +75,10 @@ def captions(facts: dict[str, Any], place: str, rng: np.random.Generator) -> lis
     objects: list[Fact] = facts["objects"]
     targets = _groups([fact for fact in objects if fact["name"] in TARGETS])
     others = _groups([fact for fact in objects if fact["name"] not in (*TARGETS, *GROUND)])
-    opening, closest = str(rng.choice(OPENINGS[facts["light"]])), str(rng.choice(["The closest target", "Nearest"]))
+    opening, closest = (
+        str(rng.choice(OPENINGS[facts["light"]])),
+        str(rng.choice(["The closest target", "The nearest target"])),
+    )
     shown = str(rng.choice(SHOWN[place, facts["light"]]))
     where = f"{'in' if place == 'room' else 'on'} {'an' if facts['scene'][0] in 'aeiou' else 'a'} {facts['scene']}"
     return [_scene(opening, where, targets, others), _targets(closest, targets, others), _sensors(shown, objects)]
@@ -105,16 +108,20 @@ def _targets(closest: str, targets: Sequence[Group], others: Sequence[Group]) ->
         return f"No person and no vehicle is in view{thing}."
     first, *rest = targets
     warmth = "" if first.fact["thermal"] == "neutral" else f", {first.fact['thermal']} in the infrared"
-    text = f"{closest} {first.verb} {first.noun} {AT[first.fact['position']]}, {FAR[first.fact['distance']]}{warmth}."
+    plural = "s" if first.count > 1 else ""
+    where = f"{AT[first.fact['position']]}, {FAR[first.fact['distance']]}"
+    text = f"{closest}{plural} {first.verb} {first.noun} {where}{warmth}."
     if rest:
         text += f" Farther back {rest[0].verb} {_list([f'{group.noun} {group.where}' for group in rest[:3]])}."
     return text
 
 
-def _sensors(shown: str, objects: Sequence[Fact]) -> str:
+def _sensors(shown: str, facts: Sequence[Fact]) -> str:
+    objects = [fact for fact in facts if fact["name"] not in GROUND]
     hidden = [fact for fact in objects if fact["visible_in"] == "infrared"]
     warm = [fact for fact in objects if fact["name"] in TARGETS and fact["thermal"] == "warm"]
-    cold = [fact for fact in objects if fact["visible_in"] == "visible"]
+    told = {_the(fact) for fact in hidden}
+    cold = [fact for fact in objects if fact["visible_in"] == "visible" and _the(fact) not in told]
     text = f"The visible image shows {shown}, while "
     if hidden:
         text += f"only the infrared shows {_list([_the(fact) for fact in hidden[:2]])}"
