@@ -128,8 +128,8 @@ def rank_loss(prediction: Tensor, target: Tensor, points: int = 2048) -> Tensor:
     """How far the order of the depths is off: mean |F(s p + t) - F(g)|, F the target's own distribution function.
 
     The prediction is aligned to the target as in `ssi_loss`, then both are read through the sorted values of the
-    target, interpolated linearly: a differentiable relative of the Spearman correlation (ours). Every pixel weighs the same,
-    whether the scene around it is near or far.
+    target, interpolated linearly: a differentiable relative of the Spearman correlation (ours). Every pixel weighs the
+    same, whether the scene around it is near or far.
 
     Args:
         prediction, target: (B, 1, H, W); larger is nearer in both.

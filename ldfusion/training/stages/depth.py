@@ -25,8 +25,9 @@ class DepthStage:
     """Distils the teacher's relative inverse depth into a `DepthStudent` of one modality.
 
     The loss is scale- and shift-invariant with gradient matching (MiDaS, Ranftl et al. 2020, eqs. 5-11); each target is
-    divided by its own standard deviation first, so that every image weighs the same. ``loss`` weighs the same loss under
-    the square root (``root``) and the loss of ranks (``rank``); ``paste`` is the share of samples with pasted objects.
+    divided by its own standard deviation first, so that every image weighs the same. ``loss`` weighs the same loss
+    under the square root (``root``) and the loss of ranks (``rank``); ``paste`` is the share of samples with pasted
+    objects.
     """
 
     modality = "visible"

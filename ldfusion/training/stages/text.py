@@ -160,7 +160,7 @@ class TextStage:
         return figures
 
     def export(self, network: nn.Module, folder: Path) -> None:
-        """The text encoder into ``folder``, the image tower into ``folder/pair_encoder`` (each loads by its own path)."""
+        """The text encoder into ``folder``, the image tower into ``folder/pair_encoder``; each loads by its path."""
         assert isinstance(network, ContrastiveModel)
         network.text.save_pretrained(folder)
         network.pair.save_pretrained(folder / "pair_encoder")
