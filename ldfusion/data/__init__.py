@@ -1,0 +1,1 @@
+"""Pairs for training and validation: which files, which labels, how they are augmented, rendered scenes."""
