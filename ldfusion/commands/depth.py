@@ -64,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     twin = options.load_pipeline(args).twin
     device = options.choose_device(args.device)
     estimate = getattr(twin, args.modality)
+    metric = twin.metric if args.modality == "fused" else getattr(twin, f"{args.modality}_estimator").metric
 
     def work(name: str) -> None:
         import torch
@@ -76,10 +77,10 @@ def run(args: argparse.Namespace) -> int:
             from depth.cloud import point_cloud, write_ply
             from depth.files import write_depth
 
-            write_depth(folder, name, inverse, twin.metric)
+            write_depth(folder, name, inverse, metric)
             if args.point_cloud:
-                points, colors = point_cloud(inverse, image, args.fov or FIELD_OF_VIEW, metric=twin.metric)
-                write_ply(folder / f"{name}.ply", points, colors, "metres" if twin.metric else "none (relative)")
+                points, colors = point_cloud(inverse, image, args.fov or FIELD_OF_VIEW, metric=metric)
+                write_ply(folder / f"{name}.ply", points, colors, "metres" if metric else "none (relative)")
 
         add_results(args.output, name, files[name], make, args.overwrite)
 
