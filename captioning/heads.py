@@ -117,6 +117,17 @@ def fact_targets(facts: Sequence[Facts], device: torch.device | str = "cpu") -> 
     return {"grid": grid.to(device), **{key: torch.tensor(value, device=device) for key, value in choices.items()}}
 
 
+def fact_vector(targets: dict[str, Tensor]) -> Tensor:
+    """The true facts in the layout of `FactLogits.probabilities`, (B, `FACT_COUNT`); what is untold is all zeros."""
+    counts = {"light": len(LIGHTS), "target_class": len(CLASSES)}
+    counts |= {"target_position": len(POSITIONS), "target_distance": len(DISTANCES)}
+    told = [
+        F.one_hot(targets[name].clamp(min=0), count) * (targets[name] != IGNORE)[:, None]
+        for name, count in counts.items()
+    ]
+    return torch.cat([targets["grid"].flatten(1), *(x.to(targets["grid"]) for x in told)], dim=1)
+
+
 def fact_losses(logits: FactLogits, targets: dict[str, Tensor]) -> dict[str, Tensor]:
     """Mean losses per fact: binary cross-entropy summed over the grid's cells of a class, cross-entropy of the others.
 

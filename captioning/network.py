@@ -71,7 +71,12 @@ class DepthCaptioner(ModelMixin, ConfigMixin):
         self.decoder = CaptionDecoder(len(self.vocabulary), width, layers, heads, dropout, max_length)
 
     def encode(
-        self, visible: Tensor, infrared: Tensor, depth_visible: Tensor, depth_infrared: Tensor
+        self,
+        visible: Tensor,
+        infrared: Tensor,
+        depth_visible: Tensor,
+        depth_infrared: Tensor,
+        shown: Tensor | None = None,
     ) -> tuple[Tensor, FactLogits, Tensor]:
         """Memory (B, M, width) for the decoder, facts, and object mask logits (B, 4, h/8, w/8).
 
@@ -79,19 +84,30 @@ class DepthCaptioner(ModelMixin, ConfigMixin):
             visible: (B, 3, H, W) in [0, 1].
             infrared: (B, 1, H, W) in [0, 1].
             depth_visible, depth_infrared: (B, 1, h, w) relative inverse depth; scale and size are free.
+            shown: (B, `FACT_COUNT`) facts that the decoder reads in place of the predicted ones (see
+                `captioning.heads.fact_vector`); rows of NaN are read as predicted.
         """
         coarse, fine = self.encoder(stack_inputs(visible, infrared, depth_visible, depth_infrared, self.size))
         facts = self.fact_heads(fine)
         seen = self.project(coarse.flatten(2).transpose(1, 2)) + self.places
         # The decoder reads the facts but does not bend them: they answer to their own losses.
-        told = self.fact_token(facts.probabilities().detach()).unflatten(1, (4, -1))
+        believed = facts.probabilities().detach()
+        if shown is not None:
+            believed = torch.where(shown.isnan(), believed, shown.to(believed))
+        told = self.fact_token(believed).unflatten(1, (4, -1))
         return torch.cat([told, seen], dim=1), facts, self.mask_head(fine)
 
     def forward(
-        self, visible: Tensor, infrared: Tensor, depth_visible: Tensor, depth_infrared: Tensor, tokens: Tensor
+        self,
+        visible: Tensor,
+        infrared: Tensor,
+        depth_visible: Tensor,
+        depth_infrared: Tensor,
+        tokens: Tensor,
+        shown: Tensor | None = None,
     ) -> CaptionerOutput:
         """Teacher-forced pass; `tokens` (B, S, L) int64 holds S sentences per image, each from its start token on."""
-        memory, facts, mask = self.encode(visible, infrared, depth_visible, depth_infrared)
+        memory, facts, mask = self.encode(visible, infrared, depth_visible, depth_infrared, shown)
         sentences = tokens.shape[1]
         logits, _ = self.decoder(tokens.flatten(0, 1), self.decoder.start(memory).repeat(sentences))
         return CaptionerOutput(logits.unflatten(0, (-1, sentences)), facts, mask)

@@ -10,7 +10,7 @@ import torch
 from captioning.encoder import INPUT_CHANNELS, stack_inputs, standardise
 from captioning.evaluate import FrequentCaption, caption_scores, fact_scores, pad_tokens, sentence
 from captioning.facts import write_report
-from captioning.heads import IGNORE, fact_losses, fact_targets
+from captioning.heads import FACT_COUNT, IGNORE, fact_losses, fact_targets, fact_vector
 from captioning.lexicon import CLASSES
 from captioning.network import DepthCaptioner
 from captioning.scores import token_loss
@@ -92,6 +92,22 @@ def test_fact_targets() -> None:
     assert targets["light"].tolist() == [2, 0, IGNORE]
     assert targets["target_class"].tolist() == [0, 1, IGNORE]
     assert targets["target_position"].tolist() == [0, 2, 0]
+
+
+def test_true_facts_can_be_shown_to_the_decoder() -> None:
+    targets = fact_targets([*SCENES, {"light": "fog", "objects": []}])
+    shown = fact_vector(targets)
+    assert shown.shape == (3, FACT_COUNT)
+    assert shown.sum(1).tolist() == [5, 5, 0]
+    torch.manual_seed(0)
+    network = DepthCaptioner(words(), **TINY).eval()
+    free, facts, _ = network.encode(*images())
+    torch.testing.assert_close(facts.probabilities().sum(1), facts.grid.sigmoid().sum((1, 2, 3)) + 4)
+    partly = shown[:2].clone()
+    partly[1] = torch.nan
+    told, _, _ = network.encode(*images(), partly)
+    assert not torch.allclose(told[0], free[0])
+    torch.testing.assert_close(told[1], free[1])
 
 
 def test_fact_losses_of_untold_facts_are_zero() -> None:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from captioning.evaluate import FrequentCaption, caption_scores, pad_tokens, sentence
-from captioning.heads import fact_losses, fact_targets
+from captioning.heads import fact_losses, fact_targets, fact_vector
 from captioning.mirror import mirror
 from captioning.network import CaptionerOutput, DepthCaptioner
 from captioning.scores import token_loss
@@ -44,8 +44,9 @@ class CaptionerStage:
         model: arguments of `DepthCaptioner` but its words; ``min_count``: how often a word must occur in the training
             sentences to be known.
         loss: `LOSS_WEIGHTS`; ``smoothing``: label smoothing of the words; ``perturb``: strength of the change of the
-            depth maps in training (the teacher's are sharper than what a student sees later); ``beams``: of the search
-            in validation.
+            depth maps in training (the teacher's are sharper than what a student sees later); ``teach``: share of
+            samples whose decoder reads the true facts, so that it learns to heed them; ``beams``: of the search in
+            validation.
         data: where the training captions are.
     """
 
@@ -56,7 +57,7 @@ class CaptionerStage:
             name for name in inspect.signature(DepthCaptioner.__init__).parameters if name not in ("self", "words")
         ]
         check_keys(model, [*known, "min_count"], "model")
-        check_keys(loss, [*LOSS_WEIGHTS, "smoothing", "perturb", "beams"], "loss")
+        check_keys(loss, [*LOSS_WEIGHTS, "smoothing", "perturb", "teach", "beams"], "loss")
         pairs = select_pairs(data.root, data.datasets, data.train_split, data.limit)
         records = read_captions(Path(data.root) / data.captions)
         missing = [pair.name for pair in pairs if pair.name not in records]
@@ -73,6 +74,7 @@ class CaptionerStage:
         self.weights = {name: float(loss.get(name, weight)) for name, weight in LOSS_WEIGHTS.items()}
         self.smoothing = float(loss.get("smoothing", 0.1))
         self.perturb = float(loss.get("perturb", 1.0))
+        self.teach = float(loss.get("teach", 0.5))
         self.beams = int(loss.get("beams", 3))
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
@@ -83,13 +85,16 @@ class CaptionerStage:
             for which, key in enumerate(DEPTHS)
         ]
         tokens = self._tokens(batch, seeds).to(device)
-        said: CaptionerOutput = network(batch["visible"], batch["infrared"], *depths, tokens[..., :-1])
+        targets = fact_targets(batch["facts"], device)
+        shown = fact_vector(targets)
+        shown[[seed % 100 >= 100 * self.teach for seed in seeds]] = torch.nan
+        said: CaptionerOutput = network(batch["visible"], batch["infrared"], *depths, tokens[..., :-1], shown)
         pad = self.vocabulary.pad
         losses = {
             name: token_loss(said.logits[:, which], tokens[:, which, 1:], pad, self.smoothing)
             for which, name in enumerate(("report", "free"))
         }
-        facts = fact_losses(said.facts, fact_targets(batch["facts"], device))
+        facts = fact_losses(said.facts, targets)
         losses |= {
             "grid": facts.pop("grid"),
             "light": facts.pop("light"),
