@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ldfusion.diffusion.features import FeatureExtractor
 from ldfusion.fusion.decoder import FusionDecoder
 from ldfusion.io.color import to_stack
-from ldfusion.io.size import crop, fuse_tiled, pad_to_multiple
+from ldfusion.io.size import fuse_tiled
 
 TILE = 768
 """Side of a tile in pixels: an image with a larger side is fused tile by tile."""
@@ -81,14 +81,9 @@ class Fuser(nn.Module):
         Returns:
             (B, 3, H, W) in [0, 1], the size of the input. Memory beyond input and output is that of one tile.
         """
+
+        def run(visible: Tensor, infrared: Tensor, *noise: Tensor) -> Tensor:
+            return self(visible, infrared, text, noise[0] if noise else None, timesteps).clamp(0, 1)
+
         tensors = [visible, infrared] if noise is None else [visible, infrared, noise]
-        height, width = visible.shape[-2:]
-
-        def run(*parts: Tensor) -> Tensor:
-            padded, pads = zip(*(pad_to_multiple(p, self.extractor.multiple) for p in parts), strict=True)
-            out = self(padded[0], padded[1], text, padded[2] if noise is not None else None, timesteps)
-            return crop(out.clamp(0, 1), pads[0])
-
-        if max(height, width) <= tile:
-            return run(*tensors)
-        return fuse_tiled(run, tensors, tile, min(OVERLAP, tile // 2))
+        return fuse_tiled(run, tensors, tile, min(OVERLAP, tile // 2), self.extractor.multiple)

@@ -53,8 +53,9 @@ def _pil_array(image: Image.Image, name: str, channels: int) -> np.ndarray[Any, 
         if image.mode == "I" and array.size and 0 <= array.min() and array.max() <= 65535:
             array = array.astype(np.uint16)  # how some files of 16 bits are opened
         return array
+    grey = Image.getmodebase(image.mode) == "L"
     try:
-        return np.asarray(image.convert(Image.getmodebase(image.mode)))
+        return np.asarray(image.convert("L" if grey else "RGB"))
     except ValueError as error:
         raise InputError(f"{name}: a PIL image of mode {image.mode} cannot be used; convert it to RGB or L") from error
 

@@ -90,21 +90,26 @@ class Tile:
         return image[..., self.top : self.top + self.height, self.left : self.left + self.width]
 
 
-def tiles(height: int, width: int, tile: int, overlap: int) -> list[Tile]:
-    """Cover an image by tiles of one size, row by row, neighbours sharing at least ``overlap`` pixels.
+def tiles(height: int, width: int, tile: int, overlap: int, step: int = 1) -> list[Tile]:
+    """Cover an image by tiles, row by row, neighbours sharing at least ``overlap`` pixels.
 
-    The tiles are spread evenly, so that the last one ends at the border; a side shorter than ``tile`` gets one tile of
-    its own length.
+    The tiles are spread evenly; a side shorter than ``tile`` gets one tile of its own length.
+
+    Args:
+        step: tiles start at multiples of this, the last one of a row or column is longer by what is then left, less
+            than ``step``. With the stride of a network its coarse levels meet the same pixels as in the whole image.
 
     Raises:
-        ValueError: not 0 <= overlap <= tile / 2.
+        ValueError: not 0 <= overlap <= tile / 2, or a step that is not within 1 .. tile - overlap.
     """
     if not 0 <= 2 * overlap <= tile or tile < 1:
         raise ValueError(f"need 0 <= overlap <= tile / 2, got overlap {overlap} and tile {tile}")
+    if not 1 <= step <= tile - overlap:
+        raise ValueError(f"need 1 <= step <= tile - overlap, got step {step}, tile {tile} and overlap {overlap}")
     return [
-        Tile(top, left, min(tile, height), min(tile, width))
-        for top in _starts(height, tile, overlap)
-        for left in _starts(width, tile, overlap)
+        Tile(top, left, tile_height, tile_width)
+        for top, tile_height in _spans(height, tile, overlap, step)
+        for left, tile_width in _spans(width, tile, overlap, step)
     ]
 
 
@@ -154,7 +159,7 @@ def fuse_tiled(
         tensors: ``(B, C, H, W)`` each, channels free, one height and width.
         tile: side of a tile in pixels, before padding.
         overlap: least number of pixels that neighbouring tiles share; more than the reach of the network hides seams.
-        multiple: each tile is padded to a multiple of this before ``function`` and cut back after it.
+        multiple: each tile starts at a multiple of this, is padded to one before ``function`` and cut back after it.
 
     Raises:
         ValueError: the tensors differ in height or width, or the tile and overlap do not fit together.
@@ -167,15 +172,18 @@ def fuse_tiled(
         padded = [pad_to_multiple(part.cut(tensor), multiple) for tensor in tensors]
         return crop(function(*(image for image, _ in padded)), padded[0][1])
 
-    grid = tiles(height, width, tile, overlap)
+    grid = tiles(height, width, tile, overlap, multiple)
     return one(grid[0]) if len(grid) == 1 else blend_tiles(grid, (one(part) for part in grid))
 
 
-def _starts(length: int, tile: int, overlap: int) -> list[int]:
-    if length <= tile:
-        return [0]
-    count = math.ceil((length - overlap) / (tile - overlap))
-    return [round(index * (length - tile) / (count - 1)) for index in range(count)]
+def _spans(length: int, tile: int, overlap: int, step: int) -> list[tuple[int, int]]:
+    """Start and length of every tile along one side."""
+    last = (length - tile) // step * step
+    if last <= 0:
+        return [(0, length)]
+    gaps = math.ceil(last / ((tile - overlap) // step * step))
+    starts = [index * last // gaps // step * step for index in range(gaps)]
+    return [*((start, tile) for start in starts), (last, length - last)]
 
 
 def _profiles(spans: Sequence[tuple[int, int]]) -> dict[int, Tensor]:
