@@ -1,4 +1,4 @@
-"""Regenerate the published tables: speed, fusion metrics, depth, captions, ablation."""
+"""Regenerate the published tables: speed, fusion metrics, depth, captions, language, ablation."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ def main(argv: list[str] | None = None) -> int:
     speed = commands.add_parser("speed", help="every step against one pass of the GRDB network, on a rendered pair")
     speed.add_argument("--size", default="640x480", help="WIDTHxHEIGHT")
     speed.add_argument("--threads", type=int, default=2)
-    for name in ("fusion", "depth", "captions"):
+    for name in ("fusion", "depth", "captions", "language"):
         commands.add_parser(name, help=f"{name} on the validation pairs").add_argument(
             "--data", type=Path, required=True
         )
-    commands.choices["depth"].add_argument(
-        "--labels", type=Path, required=True, help="from scripts/prepare_data.py depth"
-    )
+    for name in ("depth", "language"):
+        commands.choices[name].add_argument("--labels", type=Path, required=True, help="of prepare_data.py depth")
     ablation = commands.add_parser("ablation", help="train and validate the variants of the fusion network")
     ablation.add_argument("--config", default="configs/fusion.yaml")
     ablation.add_argument("-o", "--output", type=Path, required=True)
@@ -44,6 +43,7 @@ def _measure(args: argparse.Namespace) -> str:
 
         args.output.mkdir(parents=True, exist_ok=True)
         return table(ablate(args.config, args.output, args.overrides))
+    from ldfusion import weights
     from ldfusion.evaluation import benchmarks
     from ldfusion.evaluation.report import render
     from ldfusion.pipeline import LDFusionPipeline
@@ -57,6 +57,8 @@ def _measure(args: argparse.Namespace) -> str:
         return render(benchmarks.fusion_table(pipe, args.data))
     if args.what == "depth":
         rows = benchmarks.depth_rows(pipe, args.data, args.labels)
+    elif args.what == "language":
+        rows = benchmarks.language_rows(pipe, args.data, args.labels, Path(args.weights or weights.FOLDER))
     else:
         rows = benchmarks.caption_rows(pipe, args.data)
     return "\n".join(f"{name:40} {value:.4f}" for name, value in rows.items())

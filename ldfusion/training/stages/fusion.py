@@ -58,7 +58,7 @@ class FusionLoss:
     """Weights of the losses. None is published for this method (Zhang et al. 2025): all are ours."""
 
     intensity: float = 1.0
-    gradient: float = 1.0
+    gradient: float = 0.5
     colour: float = 2.0
     depth: float = 0.05
     emphasis: float = 0.25
