@@ -85,7 +85,7 @@ class DepthStage:
 
 
 def paste_objects(image: Tensor, depth: Tensor, mask: Tensor, seeds: Tensor, share: float) -> tuple[Tensor, Tensor]:
-    """Cars, people and bikes of one sample are put into the next one, at their place, where they are the nearer ones.
+    """One scene is put into the next one where it is the nearer of both: its objects, or all of it.
 
     Both scenes keep the geometry of a street camera, so that standardised inverse depth can be compared between them.
     It shows the student objects before backgrounds that a few hundred pairs never had, and takes away the comfort of
@@ -93,12 +93,16 @@ def paste_objects(image: Tensor, depth: Tensor, mask: Tensor, seeds: Tensor, sha
 
     Args:
         image: (B, C, H, W). depth: standardised inverse depth (B, 1, H, W). mask: class ids (B, H, W), 1..3 objects.
-        seeds: (B,), which samples take part; share: how many of them.
+        seeds: (B,), decide which samples take part and whether trees, walls and ground come along with the objects.
+        share: how many of them take part.
     """
     chosen = (seeds % 1000 < 1000 * share)[:, None, None, None].to(image.device)
+    whole = (seeds // 1000 % 2 == 1)[:, None, None, None].to(image.device)
     other, other_depth = image.roll(1, 0), depth.roll(1, 0)
     member = mask.roll(1, 0)[:, None]
-    put = chosen & (member >= 1) & (member <= 3) & (other_depth > depth)
+    objects = (member >= 1) & (member <= 3) & (other_depth > depth)
+    # a clear step in depth only: where two grounds meet, nothing is to be learned from the seam
+    put = chosen & (objects | (whole & (other_depth > depth + 0.4)))
     return torch.where(put, other, image), torch.where(put, other_depth, depth)
 
 
