@@ -35,7 +35,7 @@ PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 SCHEDULES = {"cosine": "cosine", "constant": "constant_with_warmup"}
 
 
-class _WarmedAverage:
+class WarmedAverage:
     """Exponential moving average whose decay grows with the number of updates, so that early weights are forgotten."""
 
     def __init__(self, decay: float) -> None:
@@ -109,7 +109,7 @@ class Trainer:
         self.accelerator.register_for_checkpointing(schedule)
         if e.optim.ema > 0:
             plain = self.accelerator.unwrap_model(self.network, keep_fp32_wrapper=False)
-            self.ema = AveragedModel(plain, avg_fn=_WarmedAverage(e.optim.ema))
+            self.ema = AveragedModel(plain, avg_fn=WarmedAverage(e.optim.ema))
             self.accelerator.register_for_checkpointing(self.ema)
         self.start = self._resume() if e.train.resume else 0
         self.stop = min(e.train.stop or e.train.steps, e.train.steps)
