@@ -1,0 +1,162 @@
+"""``scripts/train.py`` as a user starts it: killed and resumed, on two processes, and with mistakes."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+STEPS = "train.steps=20"  # enough to be killed in between
+pytestmark = pytest.mark.timeout(900)  # a launch takes some seconds, on a busy machine minutes
+
+
+@pytest.fixture(scope="session")
+def words(repository: Path, data_root: Path) -> list[str]:
+    """Script and arguments of a tiny denoiser run."""
+    return [
+        str(repository / "scripts" / "train.py"),
+        "--config",
+        str(repository / "configs" / "tiny" / "denoiser.yaml"),
+        f"data.root={data_root}",
+        "train.tracker=none",
+        STEPS,
+    ]
+
+
+def launch(words: list[str], *more: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, *words, *more], capture_output=True, text=True, timeout=600, env=environment, check=False
+    )
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a finished run."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    done = launch(words, f"output={folder}")
+    assert done.returncode == 0, done.stderr
+    # not a terminal: no progress bar, nothing but the figures
+    assert done.stderr == ""
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == [f"mse_t{t}" for t in (5, 50, 100, 500, 1000)]
+    return folder
+
+
+def exported(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "weights" / "diffusion_pytorch_model.safetensors")
+
+
+def test_killed_and_resumed_it_ends_with_the_very_same_weights(
+    words: list[str], uninterrupted: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "killed"
+    with subprocess.Popen(
+        [sys.executable, *words, f"output={folder}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    ) as run:
+        deadline = time.monotonic() + 600
+        while not (folder / "checkpoints" / "step-00000004").exists() and run.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        run.send_signal(signal.SIGKILL)
+    assert run.returncode == -signal.SIGKILL
+    assert not (folder / "weights").exists()
+
+    done = launch(words, f"output={folder}")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("resumed from ") and done.stderr.count("\n") == 1
+    first, second = exported(uninterrupted), exported(folder)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    assert [p.name for p in sorted((folder / "checkpoints").iterdir())] == ["step-00000018", "step-00000020"]
+    assert (folder / "metrics.jsonl").read_text() == (uninterrupted / "metrics.jsonl").read_text()
+
+
+def test_two_processes_with_half_the_batch_each_match_one(
+    words: list[str], uninterrupted: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "two"
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    done = launch([*torchrun, *words], f"output={folder}")
+    assert done.returncode == 0, done.stderr
+    first, second = exported(uninterrupted), exported(folder)
+    assert max((value - second[name]).abs().max().item() for name, value in first.items()) < 1e-5
+    one, two = ((path / "metrics.jsonl").read_text().splitlines() for path in (uninterrupted, folder))
+    assert len(one) == len(two)
+    # the figures are printed once, by the main process
+    assert len(done.stdout.splitlines()) == 5
+
+
+def test_an_unknown_key_stops_with_the_nearest_known_one(words: list[str], tmp_path: Path) -> None:
+    start = time.perf_counter()
+    done = launch(words, f"output={tmp_path / 'run'}", "train.stepz=3")
+    assert done.returncode == 2
+    assert done.stdout == "" and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("train: ")
+    assert "section 'train': unknown key 'stepz'; did you mean 'steps'?" in done.stderr
+    assert not (tmp_path / "run").exists()
+    assert time.perf_counter() - start < 60  # nothing heavy has been imported by then
+
+
+@pytest.fixture(scope="session")
+def main(repository: Path) -> Callable[[list[str]], int]:
+    spec = importlib.util.spec_from_file_location("train_script", repository / "scripts" / "train.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    run: Callable[[list[str]], int] = module.main
+    return run
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (["optim.lr=fast"], "optim.lr"),
+        (["train.steps=-1"], "train.steps=-1: must be 1 or more"),
+        (["data.root=/nowhere"], "/nowhere: no such folder (data.root)"),
+        (["stage=fusio"], "did you mean 'fusion'?"),
+        (["nonsense"], "override 'nonsense': write it as section.key=value"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(
+    main: Callable[[list[str]], int],
+    words: list[str],
+    more: list[str],
+    expected: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([*words[1:], f"output={tmp_path / 'run'}", *more]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert err.startswith("train: ") and expected in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_overrides_may_stand_on_both_sides_of_the_option(
+    main: Callable[[list[str]], int], words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data.root=/nowhere", *words[1:3], "seed=1"]) == 2
+    assert "/nowhere" in capsys.readouterr().err
+
+
+def test_the_configuration_must_be_named_and_there(
+    main: Callable[[list[str]], int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["data.root=/nowhere"])
+    assert stop.value.code == 2
+    assert "--config" in capsys.readouterr().err
+    assert main(["--config", str(tmp_path / "none.yaml")]) == 2
+    assert "no such configuration file" in capsys.readouterr().err
