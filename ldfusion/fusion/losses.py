@@ -82,6 +82,21 @@ def depth_loss(
     return total
 
 
+def region_loss(fused: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Sum M |Y_F - T| / Sum M over the targets M of a sample, averaged over the samples that have any (ours).
+
+    A person far away is a thousandth of the picture: in `intensity_loss` what a sentence asks of it would go unheard.
+
+    Args:
+        fused: colour image (B, 3, H, W).
+        target: intensity to reach (B, 1, H, W).
+        mask: 1 on targets, 0 elsewhere (B, 1, H, W).
+    """
+    area = mask.sum(dim=(1, 2, 3))
+    error = (mask * (luma(fused) - target).abs()).sum(dim=(1, 2, 3)) / area.clamp_min(1)
+    return (error * (area > 0)).sum() / (area > 0).sum().clamp_min(1)
+
+
 def emphasis(infrared: Tensor, mask: Tensor, named: Tensor, strength: float, softness: int = 9) -> Tensor:
     """How much brighter a target named in the sentence shall be, (B, 1, H, W) >= 0: strength * M * I.
 

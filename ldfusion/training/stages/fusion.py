@@ -53,23 +53,39 @@ def named_targets(texts: Sequence[str]) -> Tensor:
     return torch.tensor(rows)
 
 
+def load_decoder(folder: str, options: Mapping[str, Any]) -> FusionDecoder:
+    """A trained decoder to go on from.
+
+    Raises:
+        InputError: there is none in the folder, or it was not built with ``options``.
+    """
+    decoder: FusionDecoder = FusionDecoder.from_pretrained(component_folder("start", folder), use_safetensors=True)
+    for name, value in options.items():
+        saved = decoder.config[name]
+        if saved != (list(value) if isinstance(value, tuple) else value):
+            raise InputError(f"model.start: {folder} has {name}={saved}, the configuration {value}")
+    return decoder
+
+
 @dataclass
 class FusionLoss:
     """Weights of the losses. None is published for this method (Zhang et al. 2025): all are ours."""
 
     intensity: float = 1.0
-    gradient: float = 0.5
+    gradient: float = 2.0
     colour: float = 2.0
     depth: float = 0.05
-    emphasis: float = 0.25
+    region: float = 0.5
+    """Intensity on the targets alone, each picture's targets weighing as much as the next one's."""
+    emphasis: float = 0.4
     """Lift of the thermal signature of targets that the sentence names."""
-    sharpen: float = 1.1
+    sharpen: float = 1.15
     """Gain of the gradient target: what the L1 losses blur away is given back."""
-    contrast: float = 0.3
+    contrast: float = 0.2
     """Gain of the local contrast of the intensity target."""
-    wrong: float = 0.25
+    wrong: float = 0.3
     """Share of samples that are given the caption of another pair."""
-    command: float = 0.15
+    command: float = 0.2
     """Share of samples that are given a short command naming some targets."""
 
 
@@ -106,6 +122,7 @@ class FusionStage:
         depth_visible: str = "",
         depth_infrared: str = "",
         text: str = "",
+        start: str = "",
     ) -> Fuser:
         check_keys(decoder or {}, ("widths", "hidden"), "model.decoder")
         if features not in FEATURES:
@@ -128,7 +145,8 @@ class FusionStage:
         options = dict(decoder or {})
         options |= {"feature_channels": extractor.channels, "timesteps": max(1, len(extractor.timesteps))}
         options["text_dim"] = self.text.dim if self.text is not None else 0
-        return Fuser(extractor, FusionDecoder(**options), train_extractor=plain)
+        network = load_decoder(start, options) if start else FusionDecoder(**options)
+        return Fuser(extractor, network, train_extractor=plain)
 
     def _sentences(self, batch: dict[str, Any]) -> list[str]:
         """The sentence that each sample is trained with, a function of its seed."""
@@ -165,6 +183,9 @@ class FusionStage:
             "intensity": losses.intensity_loss(fused, target),
             "gradient": losses.gradient_loss(fused, w.sharpen * losses.target_gradient(visible, infrared)),
             "colour": losses.colour_loss(fused, visible),
+            "region": losses.region_loss(
+                fused, target, ((batch["mask"] > 0) & (batch["mask"] <= len(TARGETS)))[:, None]
+            ),
         }
         if w.depth > 0 or not torch.is_grad_enabled():  # validation reports it for every variant
             twins = [t.to(fused.device) for t in self.twins]
