@@ -15,6 +15,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ldfusion.io.color import luma
 from ldfusion.language.modulation import TextModulation, modulate
 
 
@@ -39,11 +40,23 @@ class _Level(nn.Module):
         return x + self.second(F.leaky_relu(self.first(x), 0.2))
 
 
+def details(stack: Tensor) -> Tensor:
+    """Detail of visible luma and infrared at two scales (B, 4, H, W): what means over 3x3 and 9x9 pixels take away.
+
+    Args:
+        stack: clean [R, G, B, IR] (B, 4, H, W) in [-1, 1]; the details are on the scale of [0, 1] images.
+    """
+    both = torch.cat([luma(stack[:, :3]), stack[:, 3:]], dim=1) * 0.5
+    fine, coarse = (F.avg_pool2d(F.pad(both, (k,) * 4, mode="replicate"), 2 * k + 1, 1) for k in (1, 4))
+    return torch.cat([both - fine, fine - coarse], dim=1)
+
+
 class FusionDecoder(ModelMixin, ConfigMixin):
     """Features and the clean stack to the fused colour image.
 
-    The last convolution predicts, for each pixel, a weight w and a colour residual r;
-    fused = (1 - w) visible + w infrared + r, with the infrared image in all three channels.
+    The last convolution predicts, for each pixel, a weight w, gains g of the detail of both images at two scales, and a
+    colour residual r; fused = (1 - w) visible + w infrared + sum g detail + r, with the infrared image and the details
+    in all three channels. The smooth maps w and g carry sharp edges over without having to draw them.
 
     Args:
         feature_channels: channels of one timestep's features, finest level first.
@@ -69,11 +82,14 @@ class FusionDecoder(ModelMixin, ConfigMixin):
         self.levels = nn.ModuleList(
             _Level(c * timesteps, w, up) for c, w, up in zip(feature_channels, widths, coarser, strict=True)
         )
-        self.modulation = TextModulation(text_dim, widths, hidden) if text_dim else None
+        self.modulation = TextModulation(text_dim, widths, hidden, init_scale=0.5) if text_dim else None
         # local contrast at the finest scale does not survive the noisy features: the clean stack joins here
-        self.clean = nn.Conv2d(4, widths[0], 3, padding=1)
-        self.merge = nn.Conv2d(2 * widths[0], widths[0], 3, padding=1)
-        self.head = nn.Conv2d(widths[0], 4, 3, padding=1)
+        wide = 3 * widths[0] // 2
+        self.clean = nn.Conv2d(8, wide, 3, padding=1)
+        self.merge = nn.Conv2d(widths[0] + wide, wide, 3, padding=1)
+        self.first = nn.Conv2d(wide, wide, 3, padding=1)
+        self.second = nn.Conv2d(wide, wide, 3, padding=1)
+        self.head = nn.Conv2d(wide, 8, 3, padding=1)
         nn.init.normal_(self.head.weight, std=1e-2)
         assert self.head.bias is not None
         nn.init.zeros_(self.head.bias)
@@ -99,10 +115,13 @@ class FusionDecoder(ModelMixin, ConfigMixin):
         for level in reversed(range(len(self.levels))):
             x = self.levels[level](features[level], x, modulations[level])
         assert x is not None
-        detail = F.leaky_relu(self.clean(stack), 0.2)
-        x = F.leaky_relu(self.merge(torch.cat([x, detail], dim=1)), 0.2)
+        detail = details(stack)
+        clean = F.leaky_relu(self.clean(torch.cat([stack, detail], dim=1)), 0.2)
+        x = F.leaky_relu(self.merge(torch.cat([x, clean], dim=1)), 0.2)
+        x = x + self.second(F.leaky_relu(self.first(x), 0.2))
         out = self.head(x).float()
         visible, infrared = stack[:, :3] * 0.5 + 0.5, stack[:, 3:] * 0.5 + 0.5
-        weight = torch.sigmoid(out[:, :1])
-        fused = (1 - weight) * visible + weight * infrared + out[:, 1:]
+        weight, gains, residual = torch.sigmoid(out[:, :1]), out[:, 1:5], out[:, 5:]
+        added = (gains * detail).sum(dim=1, keepdim=True)
+        fused = (1 - weight) * visible + weight * infrared + added + residual
         return fused if self.training else fused.clamp(0, 1)

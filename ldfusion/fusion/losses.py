@@ -83,9 +83,10 @@ def depth_loss(
 
 
 def region_loss(fused: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Sum M |Y_F - T| / Sum M over the targets M of a sample, averaged over the samples that have any (ours).
+    """Sum M |Y_F - T| / Sum M over the targets M of a sample, 0 without any, averaged over the samples (ours).
 
     A person far away is a thousandth of the picture: in `intensity_loss` what a sentence asks of it would go unheard.
+    The mean is over all samples, so that it does not depend on how a batch is shared out over processes.
 
     Args:
         fused: colour image (B, 3, H, W).
@@ -93,8 +94,7 @@ def region_loss(fused: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         mask: 1 on targets, 0 elsewhere (B, 1, H, W).
     """
     area = mask.sum(dim=(1, 2, 3))
-    error = (mask * (luma(fused) - target).abs()).sum(dim=(1, 2, 3)) / area.clamp_min(1)
-    return (error * (area > 0)).sum() / (area > 0).sum().clamp_min(1)
+    return ((mask * (luma(fused) - target).abs()).sum(dim=(1, 2, 3)) / area.clamp_min(1)).mean()
 
 
 def emphasis(infrared: Tensor, mask: Tensor, named: Tensor, strength: float, softness: int = 9) -> Tensor:

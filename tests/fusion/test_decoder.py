@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ldfusion.fusion.decoder import FusionDecoder
+from ldfusion.fusion.decoder import FusionDecoder, details
 
 CHANNELS, WIDTHS, TEXT = (4, 6, 8), (8, 6, 4), 10
 
@@ -65,7 +65,7 @@ def test_it_starts_as_the_mean_of_both_images() -> None:
 def test_values_are_clamped_in_evaluation_and_free_in_training() -> None:
     decoder = build()
     with torch.no_grad():
-        decoder.head.bias.copy_(torch.tensor([0.0, 2.0, 2.0, 2.0]))
+        decoder.head.bias.copy_(torch.tensor([0.0] * 5 + [2.0] * 3))
     features, stack, text = inputs()
     assert decoder.train()(features, stack, text).max() > 1.5
     fused = decoder.eval()(features, stack, text)
@@ -87,3 +87,16 @@ def test_saved_and_loaded_gives_the_same_image(tmp_path: Path) -> None:
     with torch.no_grad():
         assert torch.equal(decoder(*inputs()), again(*inputs()))
     assert again.config["widths"] == list(WIDTHS) and again.config["text_dim"] == TEXT
+
+
+def test_details_are_what_local_means_take_away() -> None:
+    flat = torch.full((1, 4, 24, 24), 0.3)
+    assert details(flat).abs().max() < 1e-6
+    dot = torch.zeros(1, 4, 25, 25)
+    dot[:, 3, 12, 12] = 2.0  # one infrared pixel of full range
+    found = details(dot)
+    assert found.shape == (1, 4, 25, 25)
+    assert found[:, [0, 2]].abs().max() < 1e-6  # visible luma has none
+    assert found[0, 1, 12, 12] == pytest.approx(1 - 1 / 9, abs=1e-6)
+    assert found[0, 3, 12, 12] == pytest.approx(1 / 9 - 1 / 81, abs=1e-6)
+    assert found.sum(dim=(2, 3)).abs().max() < 1e-4

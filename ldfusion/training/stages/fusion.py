@@ -53,20 +53,6 @@ def named_targets(texts: Sequence[str]) -> Tensor:
     return torch.tensor(rows)
 
 
-def load_decoder(folder: str, options: Mapping[str, Any]) -> FusionDecoder:
-    """A trained decoder to go on from.
-
-    Raises:
-        InputError: there is none in the folder, or it was not built with ``options``.
-    """
-    decoder: FusionDecoder = FusionDecoder.from_pretrained(component_folder("start", folder), use_safetensors=True)
-    for name, value in options.items():
-        saved = decoder.config[name]
-        if saved != (list(value) if isinstance(value, tuple) else value):
-            raise InputError(f"model.start: {folder} has {name}={saved}, the configuration {value}")
-    return decoder
-
-
 @dataclass
 class FusionLoss:
     """Weights of the losses. None is published for this method (Zhang et al. 2025): all are ours."""
@@ -75,17 +61,17 @@ class FusionLoss:
     gradient: float = 2.0
     colour: float = 2.0
     depth: float = 0.05
-    region: float = 0.5
+    region: float = 1.0
     """Intensity on the targets alone, each picture's targets weighing as much as the next one's."""
     emphasis: float = 0.4
     """Lift of the thermal signature of targets that the sentence names."""
-    sharpen: float = 1.15
+    sharpen: float = 1.12
     """Gain of the gradient target: what the L1 losses blur away is given back."""
     contrast: float = 0.2
     """Gain of the local contrast of the intensity target."""
     wrong: float = 0.3
     """Share of samples that are given the caption of another pair."""
-    command: float = 0.2
+    command: float = 0.25
     """Share of samples that are given a short command naming some targets."""
 
 
@@ -122,7 +108,6 @@ class FusionStage:
         depth_visible: str = "",
         depth_infrared: str = "",
         text: str = "",
-        start: str = "",
     ) -> Fuser:
         check_keys(decoder or {}, ("widths", "hidden"), "model.decoder")
         if features not in FEATURES:
@@ -145,7 +130,10 @@ class FusionStage:
         options = dict(decoder or {})
         options |= {"feature_channels": extractor.channels, "timesteps": max(1, len(extractor.timesteps))}
         options["text_dim"] = self.text.dim if self.text is not None else 0
-        network = load_decoder(start, options) if start else FusionDecoder(**options)
+        try:
+            network = FusionDecoder(**options)
+        except ValueError as error:
+            raise InputError(f"model.decoder: {error}") from error
         return Fuser(extractor, network, train_extractor=plain)
 
     def _sentences(self, batch: dict[str, Any]) -> list[str]:
