@@ -39,12 +39,16 @@ def sentences(record: Mapping[str, Any], captions: Sequence[str]) -> list[str]:
 
 @dataclass
 class TextLoss:
-    """Weights of the losses and what a step draws."""
+    """Weights of the losses and what a step draws.
+
+    The label losses are means over samples and over some thirty labels, hence their large weights: with small ones the
+    contrastive loss takes the text tower, which then tells pairs apart without reading what a sentence names.
+    """
 
     contrastive: float = 1.0
-    named: float = 2.0
+    named: float = 20.0
     """Labels named in captions and prompts, from the text feature."""
-    present: float = 1.0
+    present: float = 10.0
     """Labels present in pairs, from the pair feature."""
     prompts: float = 1.0
     """Drawn prompts for each pair of the batch."""
