@@ -168,6 +168,18 @@ def test_missing_labels_stop_before_the_first_step(data: DataConfig, tmp_path: P
         build_dataset(dataclasses.replace(data, captions=os.fspath(tmp_path / "some.jsonl")), 0, True, captions=True)
 
 
+def test_rendered_scenes_join_the_training_pairs(data: DataConfig) -> None:
+    mixed = dataclasses.replace(data, synthetic=2, limit=1)
+    dataset = build_dataset(mixed, 0, True, **LABELS)
+    assert len(dataset) == 3 and len(build_dataset(mixed, 0, False)) == 1
+    item, again = dataset[(1, 2)], build_dataset(mixed, 0, True, **LABELS)[(1, 2)]
+    assert same(item, again)
+    assert item.keys() == dataset[0].keys() and item["name"] == "synthetic/00001"
+    assert item["visible"].shape == (3, 48, 64) and item["depth_infrared"].shape == (1, 48, 64)
+    assert item["caption"] in item["captions"] and {"light", "objects"} <= item["facts"].keys()
+    assert all({"name", "position", "distance"} <= thing.keys() for thing in item["facts"]["objects"])
+
+
 def test_batches(data: DataConfig) -> None:
     dataset = build_dataset(data, 0, True, **LABELS)
     batch = collate([dataset[k] for k in range(3)])

@@ -116,6 +116,19 @@ def test_gradients_of_the_depth_loss_reach_the_image_through_frozen_networks() -
     assert all(p.grad is None for n in (visible_network, infrared_network) for p in n.parameters())
 
 
+def test_region_loss_is_the_mean_error_on_the_targets() -> None:
+    target = torch.zeros(3, 1, 4, 4)
+    fused = torch.full((3, 3, 4, 4), 0.5)
+    fused[0, :, 0, 0] = 0.2
+    fused[1, :, :2] = 0.8
+    mask = torch.zeros(3, 1, 4, 4, dtype=torch.bool)
+    mask[0, :, 0, 0] = True  # one pixel weighs as much as eight
+    mask[1, :, :2] = True
+    assert losses.region_loss(fused, target, mask).item() == pytest.approx((0.2 + 0.8 + 0) / 3)
+    assert losses.region_loss(fused, target, torch.zeros_like(mask)).item() == 0
+    assert losses.region_loss(target.expand(-1, 3, -1, -1), target, mask).item() == 0
+
+
 def test_emphasis_lifts_the_named_classes_only() -> None:
     mask = torch.zeros(1, 40, 60, dtype=torch.int64)
     mask[:, 10:30, 5:25], mask[:, 10:30, 35:55] = 1, 2

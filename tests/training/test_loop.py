@@ -84,6 +84,40 @@ def test_a_finished_run_only_validates_again(tiny: Tiny) -> None:
     assert largest_difference(before, weights(experiment)) == 0
 
 
+def test_a_run_stopped_early_goes_on_to_the_same_end(tiny: Tiny) -> None:
+    """The schedule spans all steps, so that stopping changes nothing of what comes before or after."""
+    whole, parts = tiny(output="whole"), tiny("denoiser", "train.stop=3", output="parts")
+    train(whole)
+    train(parts)
+    assert [p.name for p in sorted((Path(parts.output) / "checkpoints").iterdir())] == [
+        "step-00000002",
+        "step-00000003",
+    ]
+    assert metrics(parts)[-1]["step"] == 3
+    train(tiny(output="parts"))
+    assert largest_difference(weights(whole), weights(parts)) == 0
+
+
+def test_fine_tuning_starts_from_exported_weights(tiny: Tiny) -> None:
+    first = tiny("denoiser", "train.steps=4", output="first")
+    train(first)
+    folder = Path(first.output) / "weights"
+    # the first step of the warm-up has a rate of 0
+    second = tiny("denoiser", f"train.init={folder}", "train.steps=1", "seed=5", output="second")
+    train(second)
+    assert largest_difference(weights(first), weights(second)) == 0
+
+
+@pytest.mark.parametrize(
+    ("folder", "expected"), [("nowhere", "holds 0 safetensors files"), ("first/weights", "is of another network")]
+)
+def test_weights_that_cannot_be_started_from(tiny: Tiny, tmp_path: Path, folder: str, expected: str) -> None:
+    train(tiny("denoiser", "model.channels=[8,8,8]", "train.steps=1", output="first"))
+    with pytest.raises(InputError, match=f"train.init: .*{expected}") as caught:
+        train(tiny("denoiser", f"train.init={tmp_path / folder}", output="second"))
+    assert "\n" not in str(caught.value)
+
+
 def test_without_resuming_it_starts_anew(tiny: Tiny) -> None:
     train(tiny("denoiser", "train.steps=4"))
     before = weights(tiny())

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from depth.network import DepthStudent
+from ldfusion.config import Experiment
+from ldfusion.data.pairs import build_dataset, collate, validation_loader
+from ldfusion.errors import InputError
+from ldfusion.io.image import read_visible
+from ldfusion.training.stages import build_stage
+from ldfusion.training.stages.depth import DepthStage, paste_objects
+
+Tiny = Callable[..., Experiment]
+MODALITIES = ("visible", "infrared")
+
+
+def build(experiment: Experiment) -> DepthStage:
+    torch.manual_seed(0)
+    stage = build_stage(experiment.stage, experiment.model, experiment.loss, experiment.data)
+    assert isinstance(stage, DepthStage)
+    return stage
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_each_student_reads_its_own_modality_and_label(tiny: Tiny, modality: str) -> None:
+    experiment = tiny(f"depth-{modality}")
+    stage = build(experiment)
+    assert stage.network.config["in_channels"] == {"visible": 3, "infrared": 1}[modality]
+    dataset = build_dataset(experiment.data, 0, True, **stage.dataset_options)
+    batch = collate([dataset[k] for k in range(3)])
+    loss = stage.training_step(stage.network, batch, 0)["loss"]
+    loss.backward()
+    assert all(p.grad is not None for p in stage.network.parameters())
+    other = "infrared" if modality == "visible" else "visible"
+    changed = {**batch, other: torch.zeros_like(batch[other])}
+    changed[f"depth_{other}"] = torch.zeros_like(batch[f"depth_{other}"])
+    assert stage.training_step(stage.network, changed, 0)["loss"].item() == loss.item()
+
+
+def test_the_unit_of_the_labels_does_not_matter(tiny: Tiny) -> None:
+    experiment = tiny("depth-visible")
+    stage = build(experiment)
+    dataset = build_dataset(experiment.data, 0, True, **stage.dataset_options)
+    batch = collate([dataset[k] for k in range(3)])
+    with torch.no_grad():
+        losses = stage.training_step(stage.network, batch, 0)
+        assert losses.keys() == {"loss", "linear", "root", "rank"}
+        loss = losses["loss"]
+        batch["depth_visible"] = batch["depth_visible"] * 50 + 7
+        assert stage.training_step(stage.network, batch, 0)["loss"].item() == pytest.approx(loss.item(), rel=1e-4)
+
+
+def test_training_raises_the_correlation_with_the_teacher(tiny: Tiny, tmp_path: Path) -> None:
+    experiment = tiny("depth-infrared")
+    stage = build(experiment)
+    dataset = build_dataset(experiment.data, 0, True, **stage.dataset_options)
+    loader = validation_loader(build_dataset(experiment.data, 0, False, **stage.dataset_options))
+    optimizer = torch.optim.AdamW(stage.network.parameters(), lr=5e-3)
+    for step in range(20):
+        loss = stage.training_step(stage.network, collate([dataset[(step, k)] for k in range(6)]), step)["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        figures = stage.validate(stage.network.eval(), loader, tmp_path)
+    assert figures["spearman"] > 0.6  # measured 0.85
+    assert figures["spearman_min"] <= figures["spearman"]
+    picture, _ = read_visible(tmp_path / "depth.png")
+    assert picture.shape == (3, 64, 3 * 96)  # image, teacher, student of the first pair
+
+
+def test_the_export_loads(tiny: Tiny, tmp_path: Path) -> None:
+    stage = build(tiny("depth-infrared"))
+    stage.export(stage.network, tmp_path)
+    again = DepthStudent.from_pretrained(tmp_path, use_safetensors=True)
+    assert again.config["in_channels"] == 1 and list(again.config["widths"]) == [8, 8, 16, 16]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["data.labels="], r"data\.labels is empty"),
+        (["data.labels=/nowhere"], "no depth label; 12 of 12 are missing"),
+        (["data.crop=[64,80]"], "multiples of 32"),
+        (["model.width=[8,8,8,8]"], "did you mean 'widths'"),
+        (["loss.alhpa=1"], "did you mean 'alpha'"),
+    ],
+)
+def test_mistakes(tiny: Tiny, words: list[str], expected: str) -> None:
+    experiment = tiny("depth-visible", *words)
+    with pytest.raises(InputError, match=expected):
+        build(experiment)
+        build_dataset(experiment.data, 0, True, depth=True)
+
+
+def test_objects_are_pasted_where_they_are_nearer() -> None:
+    """Two flat scenes of four columns: a near one with an object in column 1, a far one with an object in column 2."""
+    image = torch.stack([torch.full((3, 2, 4), 0.1), torch.full((3, 2, 4), 0.9)])
+    depth = torch.tensor([0.3, 0.0]).view(2, 1, 1, 1).repeat(1, 1, 2, 4)
+    mask = torch.zeros(2, 2, 4, dtype=torch.int64)
+    mask[0, :, 1], mask[1, :, 2] = 2, 1
+    nobody, objects = torch.tensor([999, 999]), torch.tensor([0, 0])
+    same, same_depth = paste_objects(image, depth, mask, nobody, 0.5)
+    assert torch.equal(same, image) and torch.equal(same_depth, depth)
+    pasted, pasted_depth = paste_objects(image, depth, mask, objects, 0.5)
+    # the second scene is farther everywhere, so nothing of it comes into the first
+    assert torch.equal(pasted[0], image[0]) and torch.equal(pasted_depth[0], depth[0])
+    assert pasted[1, 0, 0].tolist() == pytest.approx([0.9, 0.1, 0.9, 0.9])
+    assert pasted_depth[1, 0, 0].tolist() == pytest.approx([0.0, 0.3, 0.0, 0.0])
+    # with the surroundings along: only across a clear step in depth
+    everything = torch.tensor([1000, 1000])
+    assert torch.equal(paste_objects(image, depth, mask, everything, 0.5)[1], pasted_depth)
+    _, deeper = paste_objects(image, depth * 2, mask, everything, 0.5)
+    assert torch.equal(deeper[1], depth[0] * 2)

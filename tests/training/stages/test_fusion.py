@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from captioning.facts import write_report
+from depth.network import DepthStudent
+from ldfusion.config import Experiment
+from ldfusion.data.pairs import build_dataset, collate, validation_loader
+from ldfusion.diffusion.denoiser import build_denoiser
+from ldfusion.errors import InputError
+from ldfusion.fusion.decoder import FusionDecoder
+from ldfusion.io.image import read_visible
+from ldfusion.language.text import TextEncoder
+from ldfusion.training.loop import train
+from ldfusion.training.stages.fusion import COMMANDS, FusionStage, named_targets
+
+LOSSES = ("intensity", "gradient", "colour", "region", "depth")
+Fusion = Callable[..., Experiment]
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders of untrained components of the real classes."""
+    folder = tmp_path_factory.mktemp("parts")
+    torch.manual_seed(0)
+    size = {"widths": (8, 8, 8, 8), "blocks": (1, 1, 1, 1), "stem": 8, "head": 8, "working_size": 32}
+    build_denoiser((8, 8), groups=4).save_pretrained(folder / "denoiser")
+    DepthStudent(3, **size).save_pretrained(folder / "depth_visible")
+    DepthStudent(1, **size).save_pretrained(folder / "depth_infrared")
+    TextEncoder(dim=16, width=16, heads=2, layers=1, merges="0-99").save_pretrained(folder / "text")
+    return folder
+
+
+@pytest.fixture
+def fusion(tiny: Callable[..., Experiment], parts: Path) -> Fusion:
+    """The tiny fusion recipe on the untrained components."""
+    folders = [f"model.{name}={parts / name}" for name in ("denoiser", "depth_visible", "depth_infrared", "text")]
+
+    def load_fusion(*overrides: str, output: str = "run") -> Experiment:
+        words = [*folders, "model.decoder.widths=[8,8]", "data.crop=[64,64]", *overrides]
+        return tiny("fusion", *words, output=output)
+
+    return load_fusion
+
+
+def build(experiment: Experiment) -> FusionStage:
+    torch.manual_seed(0)
+    return FusionStage(experiment.model, experiment.loss, experiment.data)
+
+
+def a_batch(stage: FusionStage, experiment: Experiment, count: int = 4, epoch: int = 0) -> dict[str, Any]:
+    dataset = build_dataset(experiment.data, 0, True, **stage.dataset_options)
+    return collate([dataset[(epoch, k)] for k in range(count)])
+
+
+@pytest.mark.parametrize("words", [(), ("model.guided=false",), ("model.features=plain",)])
+def test_a_step_trains_every_weight_that_is_not_frozen(fusion: Fusion, words: tuple[str, ...]) -> None:
+    experiment = fusion(*words)
+    stage = build(experiment)
+    stage.network.train()
+    losses = stage.training_step(stage.network, a_batch(stage, experiment), 0)
+    assert losses.keys() == {"loss", *LOSSES}
+    total = sum(getattr(stage.weights, name) * losses[name].item() for name in LOSSES)
+    assert losses["loss"].item() == pytest.approx(total, rel=1e-5)
+    losses["loss"].backward()
+    for name, parameter in stage.network.named_parameters():
+        assert parameter.requires_grad is (parameter.grad is not None), name
+    trained = {name.split(".")[0] for name, p in stage.network.named_parameters() if p.requires_grad}
+    assert trained == ({"decoder", "extractor"} if "model.features=plain" in words else {"decoder"})
+    frozen = [*stage.twins, *([stage.text] if stage.text is not None else [])]
+    assert len(frozen) == (2 if "model.guided=false" in words else 3)
+    assert all(not p.requires_grad and p.grad is None for module in frozen for p in module.parameters())
+
+
+def test_a_step_is_a_function_of_the_batch(fusion: Fusion) -> None:
+    experiment = fusion()
+    stage = build(experiment)
+    batch = a_batch(stage, experiment)
+    first, second = (stage.training_step(stage.network, batch, 0)["loss"].item() for _ in range(2))
+    assert first == second
+
+
+def test_the_loss_of_a_batch_is_the_mean_of_its_samples(fusion: Fusion) -> None:
+    """Wrong sentences too come with the sample: sharing a batch out over processes must not change them."""
+    experiment = fusion("loss.wrong=0.6", "loss.command=0.2")
+    stage = build(experiment)
+    dataset = build_dataset(experiment.data, 0, True, **stage.dataset_options)
+    items = [dataset[(3, k)] for k in range(4)]
+    with torch.no_grad():
+        whole = stage.training_step(stage.network, collate(items), 0)
+        parts = [stage.training_step(stage.network, collate([item]), 0) for item in items]
+    for name, value in whole.items():
+        assert value.item() == pytest.approx(sum(p[name].item() for p in parts) / 4, rel=1e-4), name
+
+
+def test_sentences_are_right_wrong_or_commands_as_often_as_asked(fusion: Fusion) -> None:
+    experiment = fusion("loss.wrong=0.25", "loss.command=0.25")
+    stage = build(experiment)
+    dataset = build_dataset(experiment.data, 0, True, **stage.dataset_options)
+    kinds = {"right": 0, "wrong": 0, "command": 0}
+    for epoch in range(20):
+        batch = collate([dataset[(epoch, k)] for k in range(6)])
+        for k, text in enumerate(stage._sentences(batch)):
+            own = [*batch["captions"][k], write_report(batch["facts"][k])]
+            other = [*batch["other"][k]["captions"], write_report(batch["other"][k]["facts"])]
+            # pairs of the same side and light share some sentences
+            kinds["right" if text in own else "wrong" if text in other else "command"] += 1
+    assert 45 <= kinds["right"] <= 85 and 15 <= kinds["wrong"] and 15 <= kinds["command"] <= 45
+    always = build(fusion("loss.wrong=0", "loss.command=0"))
+    batch = a_batch(always, experiment, 6)
+    for k, text in enumerate(always._sentences(batch)):
+        assert text in [*batch["captions"][k], write_report(batch["facts"][k])]
+    only = build(fusion("loss.wrong=0", "loss.command=1"))
+    starts = {command.split("{}")[0] for command in COMMANDS}
+    assert all(any(text.startswith(start) for start in starts) for text in only._sentences(batch))
+
+
+def test_named_targets_of_sentences() -> None:
+    texts = ["Two people walk behind a bus.", "A bicycle leans on a wall.", "No car is seen.", "highlight the person"]
+    assert named_targets(texts).tolist() == [[1, 1, 0], [0, 0, 1], [0, 0, 0], [0, 1, 0]]
+
+
+def test_naming_a_target_lifts_its_intensity_and_nothing_else(fusion: Fusion) -> None:
+    experiment = fusion("loss.depth=0", "loss.contrast=0")
+    stage = build(experiment)
+    batch = a_batch(stage, experiment)
+    fused = torch.maximum(
+        (batch["visible"] * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1, True), batch["infrared"]
+    )
+    silent, person, car = (
+        stage.losses(fused.expand(-1, 3, -1, -1), batch, torch.tensor([row] * 4))["intensity"].item()
+        for row in ([0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0])
+    )
+    assert silent == pytest.approx(0, abs=1e-6) and car == pytest.approx(0, abs=1e-6)
+    assert person > 1e-3
+
+
+def test_without_its_weight_the_depth_loss_is_not_computed_in_training(fusion: Fusion) -> None:
+    experiment = fusion("loss.depth=0")
+    stage = build(experiment)
+    batch = a_batch(stage, experiment, 2)
+    assert "depth" not in stage.training_step(stage.network, batch, 0)
+
+
+def test_a_run_with_its_average_validation_and_export(fusion: Fusion, parts: Path) -> None:
+    experiment = fusion("train.steps=3", "loss.wrong=0.5")
+    figures = train(experiment)
+    output = Path(experiment.output)
+    assert {"EN", "MI", "VIF", "SF", "SD", "Qabf", "right/loss", "right/depth"} <= figures.keys()
+    assert all(value == value for value in figures.values())
+    picture, _ = read_visible(output / "pictures" / "step-00000003" / "00.png")
+    assert picture.shape == (3, 64, 3 * 64)  # visible, infrared, fused
+    decoder = FusionDecoder.from_pretrained(output / "weights" / "decoder", use_safetensors=True)
+    assert decoder.config["feature_channels"] == [8, 8] and decoder.config["text_dim"] == 16
+    # the denoiser comes along unchanged
+    name = "diffusion_pytorch_model.safetensors"
+    before, after = (load_file(path / "denoiser" / name) for path in (parts, output / "weights"))
+    assert before.keys() == after.keys() and all(torch.equal(before[k], after[k]) for k in before)
+
+
+def test_a_run_goes_on_exactly_where_it_stopped(fusion: Fusion) -> None:
+    whole, broken = (fusion("train.steps=4", output=name) for name in ("whole", "broken"))
+    train(whole)
+    shutil.copytree(whole.output, broken.output)
+    for lost in ("weights", "checkpoints/step-00000004"):
+        shutil.rmtree(Path(broken.output) / lost)
+    train(broken)
+    file = Path("weights") / "decoder" / "diffusion_pytorch_model.safetensors"
+    first, second = (load_file(Path(e.output) / file) for e in (whole, broken))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    lines = [(Path(e.output) / "metrics.jsonl").read_text() for e in (whole, broken)]
+    assert lines[0] == lines[1] and len([json.loads(line) for line in lines[0].splitlines()]) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["model.features=plian"], "unknown features 'plian'; did you mean 'plain'"),
+        (["model.decoder.width=[8,8]"], "model.decoder: unknown key 'width'; did you mean 'widths'"),
+        (["model.decoder.text_dim=4"], "model.decoder: unknown key 'text_dim'"),
+        (["model.decoder.widths=[8,8,8]"], "model.decoder: 3 widths for 2 feature levels"),
+        (["model.timesteps=[0,5]"], "timesteps: 0 is outside"),
+        (["model.denoiser=/nowhere"], "no config.json there"),
+        (["loss.intensty=1"], "did you mean 'intensity'"),
+        (["loss.depth=much"], "every weight must be a number"),
+        (["data.crop=[32,48]"], "multiples of 32"),
+    ],
+)
+def test_mistakes(fusion: Fusion, words: list[str], expected: str) -> None:
+    with pytest.raises(InputError, match=expected):
+        build(fusion(*words))
+
+
+def test_validation_tells_right_from_wrong_captions_where_they_name_other_targets(
+    fusion: Fusion, tmp_path: Path
+) -> None:
+    experiment = fusion()
+    stage = build(experiment)
+    dataset = build_dataset(experiment.data, 0, False, **stage.dataset_options)
+    # make the second pair one without a person
+    name = dataset.files[1].name
+    record = dataset.records[name]
+    dataset.records[name] = {**record, "objects": record["objects"][1:]}
+    with torch.no_grad():
+        figures = stage.validate(stage.network.eval(), validation_loader(dataset), tmp_path)
+    assert {"right/intensity", "wrong/intensity", "wrong/loss", "lift_of_named"} <= figures.keys()
