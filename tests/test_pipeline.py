@@ -137,7 +137,9 @@ def test_save_and_load_give_the_same_pipeline(pipe, pair, tmp_path):
     assert not list((tmp_path / "pipeline").rglob("*.bin"))
     loaded = LDFusionPipeline.from_pretrained(tmp_path / "pipeline")
     assert loaded.weights_id == str(tmp_path / "pipeline")
-    assert torch.equal(loaded(*pair).fused, pipe(*pair).fused)
+    for name, weight in pipe.decoder.state_dict().items():
+        assert torch.equal(loaded.decoder.state_dict()[name], weight)
+    assert torch.allclose(loaded(*pair).fused, pipe(*pair).fused, atol=1e-5)
     assert loaded(*pair).caption == pipe(*pair).caption
 
 
@@ -168,7 +170,7 @@ def test_transformers_depth_models_take_the_students_place(pipe, pair, tmp_path)
     assert other(*pair).depth_visible.shape == (1, 1, 45, 67)
     other.save_pretrained(tmp_path / "p")
     again = LDFusionPipeline.from_pretrained(tmp_path / "p")
-    assert torch.equal(again(*pair).depth_visible, other(*pair).depth_visible)
+    assert torch.allclose(again(*pair).depth_visible, other(*pair).depth_visible, rtol=1e-4, atol=1e-6)
 
 
 def test_load_pair_fits_and_names(tmp_path):
