@@ -160,3 +160,56 @@ def test_the_configuration_must_be_named_and_there(
     assert "--config" in capsys.readouterr().err
     assert main(["--config", str(tmp_path / "none.yaml")]) == 2
     assert "no such configuration file" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="session")
+def fusion_words(repository: Path, data_root: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Script and arguments of a tiny fusion run on untrained components."""
+    from depth.network import DepthStudent
+    from ldfusion.diffusion.denoiser import build_denoiser
+    from ldfusion.language.text import TextEncoder
+
+    folder = tmp_path_factory.mktemp("parts")
+    torch.manual_seed(0)
+    size = {"widths": (8, 8, 8, 8), "blocks": (1, 1, 1, 1), "stem": 8, "head": 8, "working_size": 32}
+    build_denoiser((8, 8, 8), groups=4).save_pretrained(folder / "denoiser")
+    DepthStudent(3, **size).save_pretrained(folder / "depth_visible")
+    DepthStudent(1, **size).save_pretrained(folder / "depth_infrared")
+    TextEncoder(dim=16, width=16, heads=2, layers=1, merges="0-99").save_pretrained(folder / "text")
+    return [
+        str(repository / "scripts" / "train.py"),
+        "--config",
+        str(repository / "configs" / "tiny" / "fusion.yaml"),
+        f"data.root={data_root}",
+        f"data.labels={data_root / 'labels'}",
+        "train.tracker=none",
+        *(f"model.{name}={folder / name}" for name in ("denoiser", "depth_visible", "depth_infrared", "text")),
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("features", ["diffusion", "plain"])
+def test_two_processes_match_one_in_the_fusion_stage_too(
+    fusion_words: list[str], features: str, tmp_path: Path
+) -> None:
+    """The sentences of a sample, wrong ones included, must not depend on the process; no weight may go unused."""
+    more = [f"model.features={features}", "loss.wrong=0.5"]
+    one = launch(fusion_words, *more, f"output={tmp_path / 'one'}")
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    two = launch([*torchrun, *fusion_words], *more, f"output={tmp_path / 'two'}")
+    assert one.returncode == two.returncode == 0, one.stderr + two.stderr
+    for part in ("decoder", "denoiser"):
+        first, second = (
+            load_file(tmp_path / run / "weights" / part / "diffusion_pytorch_model.safetensors")
+            for run in ("one", "two")
+        )
+        assert max((value - second[name]).abs().max().item() for name, value in first.items()) < 1e-5, part
+
+
+@pytest.mark.slow
+def test_accelerate_launch_on_the_cpu(words: list[str], uninterrupted: Path, repository: Path, tmp_path: Path) -> None:
+    config = ["--config_file", str(repository / "configs" / "accelerate" / "cpu.yaml")]
+    done = launch(["-m", "accelerate.commands.launch", *config, *words], f"output={tmp_path / 'run'}")
+    assert done.returncode == 0, done.stderr
+    first, second = exported(uninterrupted), exported(tmp_path / "run")
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
