@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import cv2
@@ -108,3 +112,24 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("weights") / "tiny"
     pipe.save_pretrained(folder)
     return str(folder)
+
+
+@contextmanager
+def _small_files(limit: int = 1024) -> Iterator[int]:
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield limit
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.fixture
+def small_files() -> Callable[[], AbstractContextManager[int]]:
+    """Inside ``with small_files() as limit`` no file grows beyond 1024 bytes, as on a disk with no room for more.
+
+    A block, not the whole test: the test runner writes its own report to a file between the phases of a test.
+    """
+    return _small_files

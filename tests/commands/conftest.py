@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import resource
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,17 +16,3 @@ def pairs(tmp_path: Path) -> Path:
         write_png(tmp_path / "visible" / f"{name}.png", torch.rand(3, 37, 45, generator=generator))
         write_png(tmp_path / "infrared" / f"{name}.png", torch.rand(1, 37, 45, generator=generator))
     return tmp_path
-
-
-@pytest.fixture
-def small_files() -> Iterator[int]:
-    """No file may grow beyond this many bytes, as on a disk with no room for more."""
-    limit = 1000
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        yield limit
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, handler)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -54,9 +56,11 @@ def test_a_line_cut_off_by_a_kill_is_passed_over(tmp_path: Path) -> None:
     assert read(tmp_path) == [line("a")]
 
 
-def test_a_full_disk_leaves_no_half_line(tmp_path: Path, small_files: int) -> None:
+def test_a_full_disk_leaves_no_half_line(
+    tmp_path: Path, small_files: Callable[[], AbstractContextManager[int]]
+) -> None:
     log = CaptionLog(tmp_path)
     log.add(line("a"))
-    with pytest.raises(WorkError, match=r"cannot write .*captions\.jsonl"):
-        log.add(line("b", "too long for what is left " * small_files))
+    with small_files() as limit, pytest.raises(WorkError, match=r"cannot write .*captions\.jsonl"):
+        log.add(line("b", "too long for what is left " * limit))
     assert (tmp_path / ".captions-0.jsonl").read_text() == json.dumps(line("a")) + "\n"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -79,10 +81,15 @@ def test_one_line_for_each_bad_image_and_the_others_are_done(
 
 
 def test_a_full_disk(
-    pairs: Path, weights: str, tmp_path: Path, small_files: int, capsys: pytest.CaptureFixture[str]
+    pairs: Path,
+    weights: str,
+    tmp_path: Path,
+    small_files: Callable[[], AbstractContextManager[int]],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "out"
-    assert main(words([pairs / "visible"], out, weights)) == 1
+    with small_files():
+        assert main(words([pairs / "visible"], out, weights)) == 1
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert err.startswith(f"ldfusion: error: cannot write {out / 'a.'}") and "3 images are not done" in err

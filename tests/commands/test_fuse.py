@@ -5,6 +5,8 @@ import struct
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -140,9 +142,13 @@ def test_names_without_a_partner_are_told(pairs: Path, weights: str, capsys: pyt
 
 
 def test_a_full_disk_stops_with_one_line_and_leaves_nothing(
-    pairs: Path, weights: str, small_files: int, capsys: pytest.CaptureFixture[str]
+    pairs: Path,
+    weights: str,
+    small_files: Callable[[], AbstractContextManager[int]],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(words(pairs, weights)) == 1
+    with small_files():
+        assert main(words(pairs, weights)) == 1
     first, last = [line for line in capsys.readouterr().err.splitlines() if "'" not in line]
     assert first.startswith(f"ldfusion: error: cannot write {pairs / 'out' / 'fused' / 'a.png'}: ")
     assert first.endswith("; stopped, 3 pairs are not done")

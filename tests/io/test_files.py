@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -17,15 +17,6 @@ def touch(folder: Path, *names: str) -> Path:
     for name in names:
         (folder / name).write_bytes(b"x")
     return folder
-
-
-@pytest.fixture
-def tiny_disk() -> Iterator[None]:
-    """Let no file of this process grow beyond one kilobyte, which the kernel reports as a write error."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_errors_are_one_line_and_know_their_exit_code() -> None:
@@ -101,10 +92,11 @@ def test_atomic_write_replaces_only_on_success(tmp_path: Path) -> None:
     assert mode == 0o666 & ~umask
 
 
-def test_atomic_write_on_a_full_disk(tmp_path: Path, tiny_disk: None) -> None:
+def test_atomic_write_on_a_full_disk(tmp_path: Path, small_files: Callable[[], AbstractContextManager[int]]) -> None:
     target = tmp_path / "result.bin"
     target.write_bytes(b"kept")
     with (
+        small_files(),
         pytest.raises(WorkError, match=r"cannot write .*result\.bin: File too large"),
         atomic_write(target) as temporary,
     ):
