@@ -12,7 +12,7 @@ from ldfusion.fusion.decoder import FusionDecoder
 from ldfusion.io.color import to_stack
 from ldfusion.io.size import fuse_tiled
 
-TILE = 768
+TILE = 640
 """Side of a tile in pixels: an image with a larger side is fused tile by tile."""
 OVERLAP = 96
 """Pixels that neighbouring tiles share; wider than what the networks see around a pixel."""

@@ -103,7 +103,8 @@ def to_batch(images: ImageInput | Sequence[ImageInput], channels: int, name: str
     height, width = sizes.pop()
     if min(height, width) < 32:
         raise InputError(f"{name}: {width}x{height} is too small; both sides must be at least 32 pixels")
-    batch = torch.stack(tensors)
+    # a single image, which may be large, is not copied
+    batch = tensors[0][None] if len(tensors) == 1 else torch.stack(tensors)
     low, high = batch.aminmax()
     if not (torch.isfinite(low) and torch.isfinite(high)):
         raise InputError(f"{name}: holds values that are not finite (NaN or infinity)")

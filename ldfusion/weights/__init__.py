@@ -18,6 +18,6 @@ def component_folder(name: str, given: str | Path = "") -> Path:
     folder = Path(given) if str(given) else FOLDER / name
     if not (folder / "config.json").is_file():
         raise InputError(
-            f"{folder}: no config.json there; give the folder of the trained '{name}' (model.{name}=FOLDER)"
+            f"{folder}: no config.json there; give the folder of a trained '{name}' in the section 'model'"
         )
     return folder
