@@ -90,7 +90,8 @@ class Trainer:
         torch.manual_seed(sample_seed(e.seed, 0))
         self.stage: Stage = build_stage(e.stage, e.model, e.loss, e.data)
         if e.train.init:
-            _start_from(self.stage.network, Path(e.train.init))
+            # a stage that exports a part of its network starts from that part
+            _start_from(getattr(self.stage, "exported", self.stage.network), Path(e.train.init))
         # narrow convolutions run two to three times faster with the channels last, on the CPU as well
         self.stage.network.to(memory_format=torch.channels_last)
         options = dict(self.stage.dataset_options)
