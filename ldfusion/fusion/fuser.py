@@ -14,7 +14,7 @@ from ldfusion.io.size import fuse_tiled
 
 WHOLE = 640
 """Longest side in pixels of an image that is fused as a whole; a larger one is fused tile by tile."""
-TILE = 512
+TILE = 448
 """Side of a tile in pixels."""
 OVERLAP = 96
 """Pixels that neighbouring tiles share; wider than what the networks see around a pixel."""
