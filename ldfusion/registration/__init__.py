@@ -1,0 +1,1 @@
+"""Finding and applying the transform that lays the infrared image onto the visible one."""
