@@ -75,10 +75,23 @@ def _translation(by: NDArray[Any]) -> Matrix:
 
 
 def draw_matrices(
-    seeds: Sequence[int], size: tuple[int, int], ranges: MisalignmentRange, strength: float = 1.0
+    seeds: Sequence[int],
+    size: tuple[int, int],
+    ranges: MisalignmentRange,
+    strength: tuple[float, float] = (1.0, 1.0),
 ) -> Tensor:
-    """One random homography a seed, ``(B, 3, 3)`` float64; the same seed gives the same one, in any batch."""
-    drawn = [ranges.draw(np.random.default_rng(int(seed)), size, strength) for seed in seeds]
+    """One random homography a seed, ``(B, 3, 3)`` float64; the same seed gives the same one, in any batch.
+
+    Args:
+        seeds: any whole numbers from 0 up.
+        size: (height, width) of both images.
+        ranges: what is drawn.
+        strength: least and largest strength, drawn for each seed.
+    """
+    drawn = []
+    for seed in seeds:
+        share = np.random.default_rng((int(seed), 1)).uniform(*strength)
+        drawn.append(ranges.draw(np.random.default_rng(int(seed)), size, share))
     return torch.from_numpy(np.stack(drawn))
 
 

@@ -51,10 +51,10 @@ def test_the_range_is_used_to_its_ends() -> None:
 
 def test_strength_and_seeds() -> None:
     ranges = MisalignmentRange()
-    assert torch.allclose(draw_matrices([3], SIZE, ranges, strength=0.0)[0], torch.eye(3, dtype=torch.float64))
+    assert torch.allclose(draw_matrices([3], SIZE, ranges, strength=(0.0, 0.0))[0], torch.eye(3, dtype=torch.float64))
     both = draw_matrices([3, 4], SIZE, ranges)
     assert torch.equal(both[1], draw_matrices([4], SIZE, ranges)[0])
-    weak = draw_matrices([3, 4], SIZE, ranges, strength=0.5)
+    weak = draw_matrices([3, 4], SIZE, ranges, strength=(0.5, 0.5))
     error = [np.abs(corners(m.numpy()) - corners(np.eye(3))).mean() for m in (both[0], weak[0])]
     assert 0 < error[1] < error[0]
 

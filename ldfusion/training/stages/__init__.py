@@ -20,6 +20,7 @@ STAGES: dict[str, str] = {
     "captioner": "ldfusion.training.stages.captioner:CaptionerStage",
     "text": "ldfusion.training.stages.text:TextStage",
     "fusion": "ldfusion.training.stages.fusion:FusionStage",
+    "registration": "ldfusion.training.stages.registration:RegistrationStage",
 }
 """Name of a stage -> ``module:class``, imported when the stage is used."""
 
