@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from depth.losses import ssi_loss
+from ldfusion.fusion.guided import local_contrast
 from ldfusion.io.color import luma, rgb_to_ycbcr
 
 
@@ -26,6 +27,37 @@ def target_gradient(visible: Tensor, infrared: Tensor) -> Tensor:
     """Sobel response (B, 2, H, W) of the source with the larger magnitude, sign kept, per direction."""
     first, second = sobel(luma(visible)), sobel(infrared)
     return torch.where(first.abs() >= second.abs(), first, second)
+
+
+def gradient_magnitude(image: Tensor) -> Tensor:
+    """|Sobel_x| + |Sobel_y| (B, 1, H, W) of a one-channel image (SeAFusion, Tang et al. 2022, eq. 6).
+
+    The border pixel is repeated; the released code pads with zeros there, which asks for edges around every picture.
+    """
+    return sobel(image).abs().sum(dim=1, keepdim=True)
+
+
+def content_losses(
+    fused: Tensor, first: Tensor, second: Tensor, sharpen: float = 1.0, contrast: float = 0.0
+) -> dict[str, Tensor]:
+    """The two terms of SeAFusion's content loss (Tang et al. 2022, eqs. 4-6).
+
+    ``intensity`` = mean |F - max(Y, I)|, ``gradient`` = mean ||grad F| - max(|grad Y|, |grad I|)|. With ``contrast``
+    and ``sharpen`` (ours) the targets have stronger local contrast and gradients, which the L1 means take away again.
+
+    Args:
+        fused, first, second: luma (B, 1, H, W) in [0, 1].
+        sharpen: gain of the gradient target; 1 is the paper's.
+        contrast: gain of the local contrast of the intensity target; 0 is the paper's.
+    """
+    intensity = torch.maximum(first, second)
+    if contrast:
+        intensity = local_contrast(intensity, contrast)
+    gradient = torch.maximum(gradient_magnitude(first), gradient_magnitude(second))
+    return {
+        "intensity": F.l1_loss(fused, intensity),
+        "gradient": F.l1_loss(gradient_magnitude(fused), sharpen * gradient),
+    }
 
 
 def intensity_loss(fused: Tensor, target: Tensor) -> Tensor:
