@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from ldfusion.config import nearest
 from ldfusion.errors import InputError
-from ldfusion.io.color import luma, rgb_to_ycbcr, ycbcr_to_rgb
+from ldfusion.io.color import luma, with_luma
 
 SLOPE = 0.2
 VARIANTS = ("code", "paper")
@@ -122,12 +122,7 @@ class GRDBFusionNetwork(ModelMixin, ConfigMixin):
         Returns:
             (B, 3, H, W) in [0, 1].
         """
-        return recolour(self(luma(visible), infrared), visible)
-
-
-def recolour(fused: Tensor, visible: Tensor) -> Tensor:
-    """Luma (B, 1, H, W) with the BT.601 chroma of ``visible`` (B, 3, H, W), clamped to [0, 1]: (B, 3, H, W)."""
-    return ycbcr_to_rgb(torch.cat([fused, rgb_to_ycbcr(visible)[:, 1:]], dim=1)).clamp(0, 1)
+        return with_luma(visible, self(luma(visible), infrared))
 
 
 PUBLISHED = {

@@ -157,7 +157,7 @@ def _build_backbone(name: str, options: dict[str, Any], pretrained: bool) -> Any
     if not timm.is_model(name):
         raise InputError(f"model.backbone: timm has no '{name}'; {nearest(name, timm.list_models())}")
     try:
-        info = timm.create_model(name, features_only=True, **options).feature_info
+        info: Any = timm.create_model(name, features_only=True, **options).feature_info
         indices = [info.reduction().index(stride) for stride in STRIDES]
     except (TypeError, ValueError, RuntimeError, AttributeError) as error:
         reason = str(error).splitlines()[0]
