@@ -42,7 +42,8 @@ def published_polarity(mask: Tensor) -> Tensor:
 def otsu_threshold(codes: NDArray[np.uint8]) -> float:
     """Otsu's threshold of 8-bit values of any shape, as a value in [0, 1]; humans are above it."""
     flat = np.ascontiguousarray(codes.reshape(1, -1))
-    return float(cv2.threshold(flat, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0]) / 255
+    # half a code more: what was rounded down to the threshold belongs to the ground
+    return float(cv2.threshold(flat, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0] + 0.5) / 255
 
 
 def sequence_threshold(frames: Iterable[Tensor]) -> float:
@@ -199,12 +200,13 @@ class TorchvisionSegmenter:
 
 
 def _own_segmenter(weights: str | Path) -> Segmenter:
-    try:
-        from ldfusion.segmentation import network
-    except ImportError as error:
-        raise InputError("segmenter 'own': this build has no segmentation network; choose another one") from error
-    segmenter: Segmenter = network.person_segmenter(weights)
-    return segmenter
+    from ldfusion.segmentation.network import load_segmenter as load_own
+
+    network = load_own(weights)
+    if "person" not in network.classes.names:
+        raise InputError(f"segmenter 'own': these weights know {', '.join(network.classes.names)}, but no 'person'")
+    person = network.classes.names.index("person")
+    return lambda image: network.probabilities(image)[:, person : person + 1]
 
 
 def _codes(image: Tensor) -> NDArray[np.uint8]:
