@@ -24,6 +24,7 @@ STAGES: dict[str, str] = {
     "registration": "ldfusion.training.stages.registration:RegistrationStage",
     "segmentation": "ldfusion.training.stages.segmentation:SegmentationStage",
     "seafusion": "ldfusion.training.stages.seafusion:SeAFusionStage",
+    "matching": "ldfusion.training.stages.matching:MatchingStage",
 }
 """Name of a stage -> ``module:class``, imported when the stage is used."""
 
