@@ -141,6 +141,25 @@ def alpha(text: str) -> float:
     return value
 
 
+def seconds(text: str) -> float:
+    """Parse a time from 0 up."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}': expected seconds from 0 up")
+    return value
+
+
+def duration(text: str) -> float:
+    """Parse a time above 0."""
+    value = seconds(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError(f"'{text}': expected more than 0 seconds")
+    return value
+
+
 def angle(text: str) -> float:
     """Parse a field of view in degrees."""
     try:

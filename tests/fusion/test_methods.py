@@ -68,9 +68,13 @@ def test_the_pipeline_as_a_method_is_the_pipeline(weights: str) -> None:
 def test_a_held_sentence_guides_the_pairs_that_follow(weights: str) -> None:
     visible, infrared = pair()
     method = load_method("ldfusion", weights=weights)
-    sentence = method.hold(visible[:1], infrared[:1])
+    sentence, feature = method.sentence(visible[:1], infrared[:1])
+    alone = method(visible[1:], infrared[1:])
+    method.hold(feature)
     by_prompt = load_method("ldfusion", weights=weights, prompt=sentence)
     torch.testing.assert_close(method(visible[1:], infrared[1:]), by_prompt(visible[1:], infrared[1:]))
+    method.hold(None)
+    assert torch.equal(method(visible[1:], infrared[1:]), alone)
 
 
 def test_pyramid_in_tiles_is_that_of_the_whole_image(monkeypatch: pytest.MonkeyPatch) -> None:
