@@ -25,6 +25,10 @@ def main(argv: list[str] | None = None) -> int:
     ablation.add_argument("--config", default="configs/fusion.yaml")
     ablation.add_argument("-o", "--output", type=Path, required=True)
     ablation.add_argument("overrides", nargs="*")
+    inputs = commands.add_parser("registration-inputs", help="the papers' finding: grey, contours or masks")
+    inputs.add_argument("--data", type=Path, required=True)
+    inputs.add_argument("-o", "--output", type=Path, required=True)
+    inputs.add_argument("overrides", nargs="*", help="of every run, e.g. train.steps=400")
     args = parser.parse_args(argv)
 
     from ldfusion.errors import LDFusionError
@@ -43,6 +47,12 @@ def _measure(args: argparse.Namespace) -> str:
 
         args.output.mkdir(parents=True, exist_ok=True)
         return table(ablate(args.config, args.output, args.overrides))
+    if args.what == "registration-inputs":
+        from ldfusion.training import registration_inputs
+
+        args.output.mkdir(parents=True, exist_ok=True)
+        words = [f"data.root={args.data}", *args.overrides]
+        return registration_inputs.table(registration_inputs.study(args.output, words))
     from ldfusion import weights
     from ldfusion.evaluation import benchmarks
     from ldfusion.evaluation.report import render
