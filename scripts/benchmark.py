@@ -25,6 +25,15 @@ def main(argv: list[str] | None = None) -> int:
     ablation.add_argument("--config", default="configs/fusion.yaml")
     ablation.add_argument("-o", "--output", type=Path, required=True)
     ablation.add_argument("overrides", nargs="*")
+    inputs = commands.add_parser("registration-inputs", help="the papers' finding: grey, contours or masks")
+    inputs.add_argument("--data", type=Path, required=True)
+    inputs.add_argument("-o", "--output", type=Path, required=True)
+    inputs.add_argument("overrides", nargs="*", help="of every run, e.g. train.steps=400")
+    video = commands.add_parser("video", help="three clips with a known misalignment, registered and fused end to end")
+    video.add_argument("--data", type=Path, required=True)
+    video.add_argument("-o", "--output", type=Path, required=True, help="folder of the videos")
+    video.add_argument("--seconds", type=float, default=3.0, help="of each clip")
+    video.add_argument("--methods", nargs="+", default=["laplacian", "zero-learning", "ldfusion"])
     args = parser.parse_args(argv)
 
     from ldfusion.errors import LDFusionError
@@ -43,6 +52,19 @@ def _measure(args: argparse.Namespace) -> str:
 
         args.output.mkdir(parents=True, exist_ok=True)
         return table(ablate(args.config, args.output, args.overrides))
+    if args.what == "registration-inputs":
+        from ldfusion.training import registration_inputs
+
+        args.output.mkdir(parents=True, exist_ok=True)
+        words = [f"data.root={args.data}", *args.overrides]
+        return registration_inputs.table(registration_inputs.study(args.output, words))
+    if args.what == "video":
+        from ldfusion.evaluation.video import measure_clips, render_rows
+        from ldfusion.fusion.methods import load_method
+        from ldfusion.registration import load_registrar
+
+        methods = [load_method(name) for name in args.methods]
+        return render_rows(measure_clips(args.data, methods, load_registrar(), args.seconds, args.output), args.seconds)
     from ldfusion import weights
     from ldfusion.evaluation import benchmarks
     from ldfusion.evaluation.report import render
