@@ -117,6 +117,7 @@ class AffineRegistrar:
         align_corners: overrides the convention; published checkpoints are run with False unless said otherwise.
         passes: overrides how often the network is applied.
         masks: where human masks come from, needed for the input ``masks``; the default source if None.
+        device: where to compute.
 
     Raises:
         InputError: weights that are missing, damaged or of another network; a mask source that is not there.
@@ -129,18 +130,22 @@ class AffineRegistrar:
         align_corners: bool | None = None,
         passes: int | None = None,
         masks: MaskSource | None = None,
+        device: str | torch.device = "cpu",
     ) -> None:
         changes = {"inputs": inputs, "align_corners": align_corners, "passes": passes}
         self.network = load_network(
             AffineNetwork, "affine", weights, {k: v for k, v in changes.items() if v is not None}
         )
-        self.masks = masks
+        self.network.to(device)
+        self.masks, self.device = masks, torch.device(device)
 
     @torch.no_grad()
     def __call__(self, visible: Tensor, infrared: Tensor) -> Registration:
         """See `ldfusion.registration.methods.Registrar`."""
         config = self.network.config
-        pair = WorkingPair(visible, infrared, config["inputs"], (HEIGHT, WIDTH), self.masks)
+        pair = WorkingPair(
+            visible.to(self.device), infrared.to(self.device), config["inputs"], (HEIGHT, WIDTH), self.masks
+        )
         matrix = pair.start(config["start"])
         for _ in range(int(config["passes"])):
             theta = self.network(pair.moving(matrix), pair.fixed)

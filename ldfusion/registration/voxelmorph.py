@@ -230,6 +230,7 @@ class VoxelMorphRegistrar:
         start: overrides how the infrared image is laid on the visible one first: ``resize``, ``cover`` or ``affine``.
         align_corners: overrides the convention of sampling.
         masks: where human masks come from, needed for the input ``masks``; the default source if None.
+        device: where to compute.
 
     Raises:
         InputError: weights that are missing, damaged or of another network.
@@ -242,33 +243,33 @@ class VoxelMorphRegistrar:
         start: Start | Literal["affine"] | None = None,
         align_corners: bool | None = None,
         masks: MaskSource | None = None,
+        device: str | torch.device = "cpu",
     ) -> None:
         changes = {"inputs": inputs, "start": start, "align_corners": align_corners}
         kept = {k: v for k, v in changes.items() if v is not None}
         self.network = load_network(VoxelMorph, "voxelmorph", weights, kept)
-        self.masks = masks
+        self.network.to(device)
+        self.masks, self.device = masks, torch.device(device)
         self.first = None
         if self.network.config["start"] == "affine":
             from ldfusion.registration.affine import AffineRegistrar
 
-            self.first = AffineRegistrar(masks=masks)
+            self.first = AffineRegistrar(masks=masks, device=device)
 
     @torch.no_grad()
     def __call__(self, visible: Tensor, infrared: Tensor) -> Registration:
         """See `ldfusion.registration.methods.Registrar`."""
         config = self.network.config
+        visible, infrared = visible.to(self.device), infrared.to(self.device)
         pair = WorkingPair(visible, infrared, config["inputs"], tuple(config["size"]), self.masks)
         start = self.first(visible, infrared).matrix if self.first else pair.start(config["start"])
         flow = self.network(pair.moving(start), pair.fixed).flow
         if not config["align_corners"]:
             # where such a network samples, in pixels: p S / (S - 1) - 1/2
-            size = torch.tensor([flow.shape[-1], flow.shape[-2]]).view(1, 2, 1, 1)
-            points = flow_points(flow).permute(0, 3, 1, 2)
-            flow = flow + points / (size - 1) - 0.5
+            size = torch.tensor([flow.shape[-1], flow.shape[-2]], device=flow.device).view(1, 2, 1, 1)
+            flow = flow + flow_points(flow).permute(0, 3, 1, 2) / (size - 1) - 0.5
         points = pair.flow_points(start, flow)
         matrix = linear_part(points)
         score, trusted = similarity(pair, matrix, self.network.warp(pair.warped(start), flow))
-        height, width = visible.shape[-2:]
-        y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-        dense = (points - torch.stack([x, y], dim=-1)).permute(2, 0, 1)
-        return Registration(matrix, "flow", score, trusted, dense)
+        still = flow_points(torch.zeros(2, *pair.visible_size, device=points.device))
+        return Registration(matrix, "flow", score, trusted, (points - still).permute(2, 0, 1).cpu())
