@@ -9,15 +9,14 @@ imported or loaded before a method is asked for.
 
 from __future__ import annotations
 
-import importlib
-import inspect
-from collections.abc import Callable
+from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from ldfusion import weights
+from ldfusion.config import check_arguments, nearest
 from ldfusion.errors import InputError
 from ldfusion.fusion.classical import alpha_blend, laplacian_fusion, mean_fusion
 from ldfusion.io.color import luma, with_luma
@@ -70,29 +69,15 @@ def load_method(name: str, device: str | torch.device = "cpu", **options: Any) -
         InputError: an unknown name or option, or weights that are not there.
     """
     if name not in METHODS:
-        raise InputError(f"fusion method: unknown '{name}'; known: {', '.join(METHODS)}")
+        raise InputError(f"fusion method: unknown '{name}'; {nearest(name, METHODS)}")
     given = {key: value for key, value in options.items() if value is not None}
-    make = _resolve(METHODS[name])
-    known = method_options(name)
-    for key in given:
-        if key not in known:
-            has = f"its options: {', '.join(known)}" if known else "it has none"
-            raise InputError(f"fusion method '{name}' has no option '{key}'; {has}")
-    method: FusionMethod = make(**given)
+    module, _, maker_name = METHODS[name].partition(":")
+    maker = getattr(import_module(module), maker_name)
+    check_arguments(maker, given, f"fusion method '{name}'")
+    method: FusionMethod = maker(**given)
     if isinstance(method, nn.Module):
         method.to(device).eval()
     return method
-
-
-def method_options(name: str) -> tuple[str, ...]:
-    """Names of the options that `load_method` takes for a method of `METHODS`."""
-    return tuple(inspect.signature(_resolve(METHODS[name])).parameters)
-
-
-def _resolve(target: str) -> Callable[..., Any]:
-    module, _, attribute = target.partition(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
-    return found
 
 
 class MeanFusion:

@@ -51,11 +51,14 @@ class SentenceFusion(nn.Module):
         return [found["caption"] for found in self.pipe.caption(visible, infrared)]
 
     @torch.no_grad()
-    def hold(self, visible: Tensor, infrared: Tensor) -> str:
-        """Fuse what follows by the sentence of this pair (1, 3, H, W), (1, 1, H, W); returns the sentence."""
-        sentence = self.describe(visible, infrared)[0]
-        self._held = self.pipe.text_encoder.encode([sentence])
-        return sentence
+    def sentence(self, visible: Tensor, infrared: Tensor) -> tuple[str, Tensor]:
+        """The sentence of one pair (1, 3, H, W), (1, 1, H, W), and its feature (1, D) for `hold`."""
+        text = self.describe(visible, infrared)[0]
+        return text, self.pipe.text_encoder.encode([text])
+
+    def hold(self, feature: Tensor | None) -> None:
+        """Fuse what follows by this sentence feature (1, D), or each pair by its own sentence again (``None``)."""
+        self._held = feature
 
     @torch.no_grad()
     def forward(self, visible: Tensor, infrared: Tensor) -> Tensor:

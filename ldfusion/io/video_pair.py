@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -86,6 +87,15 @@ class PairedVideo:
             raise InputError(self._nothing(start))
         if end is None and after is not None:
             self._note_end(self.visible, self.infrared, last + 1 / float(self.visible.info.rate))
+
+    def samples(self, count: int, start: float = 0.0, seconds: float | None = None) -> Iterator[FramePair]:
+        """Up to ``count`` pairs spread evenly over the clip, each with time 0; the first one where no end is known."""
+        total = self.expected(start, seconds)
+        length = 0.0 if total is None else total / float(self.visible.info.rate)
+        begin = max(start, self.infrared.info.start - self.offset - self.visible.info.start)
+        for k in range(count if length else 1):
+            with contextlib.suppress(InputError):  # a damaged stretch has no pair
+                yield next(self.pairs(begin + length * (k + 0.5) / count, 2 * self._tolerance))
 
     def expected(self, start: float = 0.0, seconds: float | None = None) -> int | None:
         """About how many pairs there will be; None where the files do not tell how long they are."""

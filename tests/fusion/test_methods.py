@@ -10,7 +10,7 @@ from ldfusion import weights as embedded
 from ldfusion.errors import InputError
 from ldfusion.fusion import methods
 from ldfusion.fusion.classical import laplacian_fusion, mean_fusion
-from ldfusion.fusion.methods import METHODS, FusionMethod, load_method, method_options
+from ldfusion.fusion.methods import METHODS, FusionMethod, load_method
 from ldfusion.fusion.seafusion import GRDBFusionNetwork
 from ldfusion.io.color import luma, rgb_to_ycbcr
 from ldfusion.pipeline import LDFusionPipeline
@@ -68,9 +68,13 @@ def test_the_pipeline_as_a_method_is_the_pipeline(weights: str) -> None:
 def test_a_held_sentence_guides_the_pairs_that_follow(weights: str) -> None:
     visible, infrared = pair()
     method = load_method("ldfusion", weights=weights)
-    sentence = method.hold(visible[:1], infrared[:1])
+    sentence, feature = method.sentence(visible[:1], infrared[:1])
+    alone = method(visible[1:], infrared[1:])
+    method.hold(feature)
     by_prompt = load_method("ldfusion", weights=weights, prompt=sentence)
     torch.testing.assert_close(method(visible[1:], infrared[1:]), by_prompt(visible[1:], infrared[1:]))
+    method.hold(None)
+    assert torch.equal(method(visible[1:], infrared[1:]), alone)
 
 
 def test_pyramid_in_tiles_is_that_of_the_whole_image(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,20 +96,14 @@ def test_network_in_tiles_is_that_of_the_whole_image(grdb: str, monkeypatch: pyt
 
 
 def test_mistakes_are_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="unknown 'median'; known: ldfusion, zero-learning, alpha"):
-        load_method("median")
-    with pytest.raises(InputError, match="'alpha' has no option 'levels'; its options: alpha"):
-        load_method("alpha", levels=3)
-    with pytest.raises(InputError, match="'mean' has no option 'alpha'; it has none"):
-        load_method("mean", alpha=0.5)
+    with pytest.raises(InputError, match="fusion method: unknown 'laplace'; did you mean 'laplacian'"):
+        load_method("laplace")
+    for name, option in (("alpha", "levels"), ("mean", "alpha")):
+        with pytest.raises(InputError, match=f"fusion method '{name}'.*{option}"):
+            load_method(name, **{option: 1})
     assert load_method("mean", alpha=None).name == "mean"
     with pytest.raises(InputError, match=r"alpha 1\.5: give a weight from 0"):
         load_method("alpha", alpha=1.5)
     monkeypatch.setattr(embedded, "FOLDER", tmp_path)
     with pytest.raises(InputError, match="'seafusion': no weights in"):
         load_method("seafusion")
-
-
-def test_the_options_of_a_method_are_those_of_what_makes_it() -> None:
-    assert method_options("mean") == ()
-    assert "alpha" in method_options("zero-learning") and "prompt" in method_options("ldfusion")

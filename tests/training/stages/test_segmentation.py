@@ -79,9 +79,12 @@ def test_labels_outside_of_the_set_are_named(tiny: Tiny, data_root: Path, tmp_pa
 def test_a_pair_without_labels_adds_nothing(tiny: Tiny) -> None:
     stage = build(tiny("segmentation", "loss.sources=[visible]"))
     batch = {
-        "visible": torch.rand(2, 3, 48, 64), "infrared": torch.rand(2, 1, 48, 64), "mask": torch.full((2, 48, 64), 255), "name": ["x/a", "x/b"],
+        "visible": torch.rand(2, 3, 48, 64),
+        "infrared": torch.rand(2, 1, 48, 64),
+        "mask": torch.full((2, 48, 64), 255),
+        "name": ["x/a", "x/b"],
         "seed": torch.tensor([1, 2]),
-    }  # fmt: skip
+    }
     assert stage.training_step(stage.network, batch, 0)["loss"].item() == 0
 
 
