@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ldfusion import __version__
-from ldfusion.commands import caption, demo, depth, evaluate, frames, fuse, video
+from ldfusion.commands import caption, demo, depth, evaluate, frames, fuse, segment, video
 from ldfusion.commands.terminal import say
 from ldfusion.errors import LDFusionError
 
@@ -24,6 +24,7 @@ COMMANDS = {
     "fuse": fuse,
     "depth": depth,
     "caption": caption,
+    "segment": segment,
     "evaluate": evaluate,
     "video": video,
     "frames": frames,

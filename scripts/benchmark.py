@@ -34,6 +34,12 @@ def main(argv: list[str] | None = None) -> int:
     video.add_argument("-o", "--output", type=Path, required=True, help="folder of the videos")
     video.add_argument("--seconds", type=float, default=3.0, help="of each clip")
     video.add_argument("--methods", nargs="+", default=["laplacian", "zero-learning", "ldfusion"])
+    strategies = commands.add_parser("seafusion-strategies", help="train SeAFusion's strategies, judge by segmentation")
+    strategies.add_argument("--data", type=Path, required=True)
+    strategies.add_argument("--config", type=Path, default=Path("configs/seafusion.yaml"))
+    strategies.add_argument("--segmentation-config", type=Path, default=Path("configs/segmentation.yaml"))
+    strategies.add_argument("-o", "--output", type=Path, required=True)
+    strategies.add_argument("overrides", nargs="*", help="KEY=VALUE for both, or segmentation:KEY=VALUE for one")
     args = parser.parse_args(argv)
 
     from ldfusion.errors import LDFusionError
@@ -65,6 +71,11 @@ def _measure(args: argparse.Namespace) -> str:
 
         methods = [load_method(name) for name in args.methods]
         return render_rows(measure_clips(args.data, methods, load_registrar(), args.seconds, args.output), args.seconds)
+    if args.what == "seafusion-strategies":
+        from ldfusion.training.strategies import compare_strategies, strategy_table
+
+        configs = {"seafusion": args.config, "segmentation": args.segmentation_config}
+        return strategy_table(compare_strategies(configs, args.output, [f"data.root={args.data}", *args.overrides]))
     from ldfusion import weights
     from ldfusion.evaluation import benchmarks
     from ldfusion.evaluation.report import render

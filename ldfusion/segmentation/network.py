@@ -20,10 +20,13 @@ from torch.nn import functional as F
 from ldfusion.config import nearest
 from ldfusion.data.label_sets import LabelSet, label_set
 from ldfusion.errors import InputError
+from ldfusion.io.size import resize
 from ldfusion.weights import component_folder
 
 STRIDES = (8, 16, 32)
 SMALLEST_SIDE = 32
+LARGEST_SIDE = 1280
+"""Pixels; of a larger image the attention would see a larger scene than it has learned from, and memory would grow."""
 
 
 class Logits(NamedTuple):
@@ -141,12 +144,21 @@ class SegmentationNetwork(ModelMixin, ConfigMixin):
     @torch.no_grad()
     def segment(self, image: Tensor) -> Tensor:
         """Class ids (B, H, W) int64 of (B, 3, H, W) or (B, 1, H, W) in [0, 1]; for inference, see `eval`."""
-        return self(image, auxiliary=False).main.argmax(dim=1)
+        return self._scores(image).argmax(dim=1)
 
     @torch.no_grad()
     def probabilities(self, image: Tensor) -> Tensor:
         """Class probabilities (B, K, H, W) float32 of (B, 3, H, W) or (B, 1, H, W) in [0, 1]."""
-        return self(image, auxiliary=False).main.float().softmax(dim=1)
+        return self._scores(image).softmax(dim=1)
+
+    def _scores(self, image: Tensor) -> Tensor:
+        """Scores of the main head; an image with a side above `LARGEST_SIDE` is read at that size."""
+        h, w = image.shape[-2:]
+        shrink = LARGEST_SIDE / max(h, w)
+        if shrink >= 1:
+            return self(image, auxiliary=False).main.float()
+        small = resize(image, (max(SMALLEST_SIDE, round(h * shrink)), max(SMALLEST_SIDE, round(w * shrink))))
+        return _enlarge(self(small, auxiliary=False).main.float(), image)
 
 
 def _enlarge(x: Tensor, like: Tensor) -> Tensor:
@@ -182,8 +194,13 @@ def load_segmenter(folder: str | Path = "", device: str | torch.device = "cpu") 
     visible, infrared and fused images.
 
     Raises:
-        InputError: no weights there.
+        InputError: no weights of a segmentation network there.
     """
-    source = component_folder("segmentation", folder)
-    network: SegmentationNetwork = SegmentationNetwork.from_pretrained(source, use_safetensors=True)
+    source = Path(folder) if str(folder) else component_folder("segmentation")
+    if not (source / "config.json").is_file():
+        raise InputError(f"{source}: no config.json there; give the folder of a trained segmentation network")
+    try:
+        network: SegmentationNetwork = SegmentationNetwork.from_pretrained(source, use_safetensors=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"{source}: not a segmentation network ({str(error).splitlines()[0]})") from error
     return network.float().to(device, memory_format=torch.channels_last).eval()

@@ -8,6 +8,9 @@ from torch import Tensor
 
 from ldfusion.data.label_sets import IGNORED, LabelSet
 
+LIFT = 1.6
+"""Palettes of label images are dark: over a picture their hues are this much brighter."""
+
 
 def overlay(image: Tensor, labels: Tensor, classes: LabelSet, opacity: float = 0.55) -> Tensor:
     """The image with its classes in colour; class 0, the background, and ignored pixels stay as they are.
@@ -22,31 +25,23 @@ def overlay(image: Tensor, labels: Tensor, classes: LabelSet, opacity: float = 0
         (B, 3, H, W) in [0, 1].
     """
     image = image.expand(-1, 3, -1, -1)
-    # palettes of label images are dark; over a picture their hues are lifted
-    colour = (classes.paint(labels) * 1.6).clamp(0, 1)
+    colour = (classes.paint(labels) * LIFT).clamp(0, 1)
     shown = ((labels > 0) & (labels != IGNORED))[:, None]
     return torch.where(shown, torch.lerp(image, colour, opacity), image)
 
 
-def legend(classes: LabelSet, shares: dict[str, float] | None = None) -> Image.Image:
-    """A list of the classes: colour, id and name, and how much of the image each takes.
-
-    Args:
-        classes: names and colours.
-        shares: class name -> share of the pixels, 0..1.
-    """
+def legend(classes: LabelSet) -> Image.Image:
+    """A list of the classes as a picture: colour over an image, id and name."""
     font = ImageFont.load_default(18)
     row, swatch, margin = 30, 34, 10
     lines = [f"{k}  {name}" for k, name in enumerate(classes.names)]
-    if shares is not None:
-        lines = [
-            f"{line}  {100 * shares.get(name, 0.0):.1f} %" for line, name in zip(lines, classes.names, strict=True)
-        ]
     width = margin * 3 + swatch + int(max(font.getlength(line) for line in lines))
     sheet = Image.new("RGB", (width, row * len(lines) + 2 * margin), "#ffffff")
     draw = ImageDraw.Draw(sheet)
     for k, (line, colour) in enumerate(zip(lines, classes.colours, strict=True)):
         top = margin + k * row
-        draw.rectangle((margin, top + 4, margin + swatch, top + row - 6), fill=colour, outline="#59636e")
+        red, green, blue = (min(255, round(LIFT * c)) for c in colour)
+        bright = (red, green, blue)
+        draw.rectangle((margin, top + 4, margin + swatch, top + row - 6), fill=bright, outline="#59636e")
         draw.text((2 * margin + swatch, top + row // 2), line, "#1f2328", font, anchor="lm")
     return sheet

@@ -21,11 +21,14 @@ STAGES = (
     "fusion",
     "registration-affine",
     "registration-voxelmorph",
+    "segmentation",
+    "seafusion",
 )
 FRAGMENTS = {
     "denoiser": "mse_t50", "depth-visible": "spearman", "depth-infrared": "spearman", "captioner": "report/",
     "text": "pair_to_text/", "fusion": "right/loss",
     "registration-affine": "error_px", "registration-voxelmorph": "error_px",
+    "segmentation": "visible/mIoU", "seafusion": "mIoU",
 }  # fmt: skip
 
 

@@ -80,6 +80,16 @@ class SeAFusionLoss:
         if self.task_steps < 0:
             raise InputError(f"loss.task_steps={self.task_steps}: must be 0 or more")
 
+    @property
+    def period(self) -> int:
+        """Steps of one round."""
+        return self.fusion_steps + (self.task_steps if self.strategy == "adaptive" else 0)
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole plan."""
+        return self.rounds * self.period
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -128,8 +138,7 @@ class SeAFusionStage:
         check_arguments(SeAFusionLoss, loss, "loss")
         self.weights = SeAFusionLoss(**loss)
         self.network: nn.Module = self._build(**model)
-        w = self.weights
-        self.steps: int = w.rounds * (w.fusion_steps + (w.task_steps if w.strategy == "adaptive" else 0))
+        self.steps: int = self.weights.steps
 
     def _build(
         self,
@@ -161,8 +170,7 @@ class SeAFusionStage:
             return Turn(1 + step // w.fusion_steps, True, False, 0.0)
         if w.strategy == "joint":
             return Turn(1, True, True, w.gamma)
-        period = w.fusion_steps + (w.task_steps if w.strategy == "adaptive" else 0)
-        m, place = 1 + step // period, step % period
+        m, place = 1 + step // w.period, step % w.period
         fuses = place < w.fusion_steps
         return Turn(m, fuses, not fuses, w.gamma * (m - 1) if fuses else 1.0)
 
