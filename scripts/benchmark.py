@@ -19,6 +19,10 @@ def main(argv: list[str] | None = None) -> int:
         commands.add_parser(name, help=f"{name} on the validation pairs").add_argument(
             "--data", type=Path, required=True
         )
+    metrics = commands.add_parser("metrics", help="the six metrics of the validation pairs, timed beside plain NumPy")
+    metrics.add_argument("--data", type=Path, required=True)
+    metrics.add_argument("--threads", type=int, default=2)
+    metrics.add_argument("--limit", type=int, default=0, help="first pairs only")
     for name in ("depth", "language"):
         commands.choices[name].add_argument("--labels", type=Path, required=True, help="of prepare_data.py depth")
     ablation = commands.add_parser("ablation", help="train and validate the variants of the fusion network")
@@ -43,6 +47,10 @@ def _measure(args: argparse.Namespace) -> str:
 
         args.output.mkdir(parents=True, exist_ok=True)
         return table(ablate(args.config, args.output, args.overrides))
+    if args.what == "metrics":
+        from ldfusion.evaluation.metric_speed import metric_table
+
+        return metric_table(args.data, Path(__file__).resolve().parents[1], args.threads, args.limit)
     from ldfusion import weights
     from ldfusion.evaluation import benchmarks
     from ldfusion.evaluation.report import render

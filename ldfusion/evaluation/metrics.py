@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ldfusion.evaluation._threads import one_thread
 from ldfusion.evaluation.features import fmi
 from ldfusion.evaluation.gradient import average_gradient, nabf, qabf, spatial_frequency
 from ldfusion.evaluation.information import VIF_SMALLEST_SIDE, entropy, mutual_information, vif
@@ -132,4 +133,5 @@ def compute_metrics(
 
     Sources (1, 1, H, W) are shared by all B images, and what concerns them alone is computed once.
     """
-    return {name: measures[name](fused, visible, infrared) for name in names}
+    with one_thread():
+        return {name: measures[name](fused, visible, infrared) for name in names}

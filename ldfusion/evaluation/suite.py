@@ -7,6 +7,7 @@ tensor in memory scores the same as the file it is written to.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -14,11 +15,12 @@ from torch import Tensor
 
 from ldfusion.errors import InputError, LDFusionError
 from ldfusion.evaluation._luma import to_codes
+from ldfusion.evaluation._threads import over_images
 from ldfusion.evaluation.conventions import get_convention
 from ldfusion.evaluation.metrics import compute_metrics
 from ldfusion.evaluation.table import EvaluationTable
 from ldfusion.io.color import luma
-from ldfusion.io.files import images_by_stem, match_pairs, some
+from ldfusion.io.files import NamedPair, images_by_stem, match_pairs, some
 from ldfusion.io.image import read_infrared, read_visible
 from ldfusion.io.size import match_infrared
 
@@ -57,23 +59,28 @@ def evaluate_pairs(
         missing = [name for name, _, _ in pairs if name not in found]
         if missing:
             table.problems.append(f"{fused[method]}: no fused image for {some(missing)}")
-    for name, visible_file, infrared_file in pairs:
+
+    def work(pair: NamedPair) -> _Measured:
+        name, visible_file, infrared_file = pair
         present = {method: found[name] for method, found in files.items() if name in found}
         if not present:
-            continue
+            return _Measured()
         try:
             sources = _read_sources(visible_file, infrared_file, device)
         except LDFusionError as error:
-            table.problems.append(str(error))
-            continue
-        images = {}
+            return _Measured(problems=[str(error)])
+        images, problems = {}, []
         for method, file in present.items():
             try:
                 images[method] = _read_fused(file, visible_file, sources[0])
             except LDFusionError as error:
-                table.problems.append(str(error))
-        if images:
-            _measure(table, name, images, sources)
+                problems.append(str(error))
+        return _measure(table, images, sources, problems)
+
+    for (name, _, _), measured in zip(
+        pairs, over_images(work, pairs, parallel=torch.device(device).type == "cpu"), strict=True
+    ):
+        measured.enter(table, name)
     if not any(scores.rows for scores in table.methods.values()):
         raise InputError(f"nothing could be evaluated: {'; '.join(table.problems[:1])}")
     return table
@@ -107,16 +114,35 @@ def evaluate_tensors(
     table = EvaluationTable.empty(rules, rules.select(metrics), fused)
     for name, first, second, *images in zip(names, visible, infrared, *fused.values(), strict=True):
         codes = {method: luma_codes(image) for method, image in zip(fused, images, strict=True)}
-        _measure(table, name, codes, (luma_codes(first), luma_codes(second)))
+        _measure(table, codes, (luma_codes(first), luma_codes(second))).enter(table, name)
     return table
 
 
-def _measure(table: EvaluationTable, name: str, images: Mapping[str, Tensor], sources: tuple[Tensor, Tensor]) -> None:
-    """Add the images of all methods of one pair: together, so that what concerns the sources is computed once."""
-    values = compute_metrics(torch.cat(list(images.values())), *sources, table.metrics, table.measures)
-    size = (sources[0].shape[-2], sources[0].shape[-1])
-    for number, method in enumerate(images):
-        table.add(method, name, {metric: value[number].item() for metric, value in values.items()}, size)
+@dataclass
+class _Measured:
+    """What was found out about one pair, to be entered into the table in the order of the pairs."""
+
+    values: dict[str, dict[str, float]] = field(default_factory=dict)
+    """method -> metric -> value"""
+    size: tuple[int, int] = (0, 0)
+    problems: list[str] = field(default_factory=list)
+
+    def enter(self, table: EvaluationTable, name: str) -> None:
+        table.problems += self.problems
+        for method, values in self.values.items():
+            table.add(method, name, values, self.size)
+
+
+def _measure(
+    table: EvaluationTable, images: Mapping[str, Tensor], sources: tuple[Tensor, Tensor], problems: Iterable[str] = ()
+) -> _Measured:
+    """The images of all methods of one pair: together, so that what concerns the sources is computed once."""
+    measured = _Measured({}, (sources[0].shape[-2], sources[0].shape[-1]), list(problems))
+    if images:
+        values = compute_metrics(torch.cat(list(images.values())), *sources, table.metrics, table.measures)
+        for number, method in enumerate(images):
+            measured.values[method] = {metric: value[number].item() for metric, value in values.items()}
+    return measured
 
 
 def luma_codes(image: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 @pytest.fixture(scope="session")
 def triple() -> Callable[[str], tuple[Tensor, Tensor, Tensor]]:
-    """(fused, visible, infrared), (1, 1, 192, 208) each, of two pairs that a formula defines: "arithmetic", "smooth"."""
+    """(fused, visible, infrared), (1, 1, 192, 208) each, of pairs that a formula defines: "arithmetic", "smooth"."""
 
     def make(name: str) -> tuple[Tensor, Tensor, Tensor]:
         i, j = torch.arange(192).view(-1, 1), torch.arange(208).view(1, -1)
