@@ -30,7 +30,7 @@ class Convention:
     """columns unless asked for otherwise"""
 
     def select(self, names: Iterable[str] | None) -> tuple[str, ...]:
-        """The named columns (None: the default ones; ``all``: every one).
+        """The named columns (None: the default ones; ``all``: every one), whichever way they are capitalised.
 
         Raises:
             InputError: a name that this convention does not have.
@@ -38,13 +38,14 @@ class Convention:
         chosen = self.default if names is None else tuple(names)
         if chosen == ("all",):
             return tuple(self.measures)
+        known = {name.lower(): name for name in self.measures}
         for name in chosen:
-            if name not in self.measures:
+            if name.lower() not in known:
                 raise InputError(
                     f"unknown metric {name!r} in the convention '{self.name}'; {nearest(name, self.measures)}; "
                     f"there are {', '.join(self.measures)}"
                 )
-        return chosen
+        return tuple(known[name.lower()] for name in chosen)
 
 
 def _changed(*kept: str, **changed: Callable[..., Tensor]) -> dict[str, FusionMeasure]:
