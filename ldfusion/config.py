@@ -67,31 +67,74 @@ class DataConfig:
 
 
 @dataclass
-class OptimConfig:
-    """Optimiser, schedule and numerical precision."""
+class OptimizerConfig:
+    """One optimiser and the schedule of its learning rate."""
 
+    name: str = "adamw"
+    """``adamw``, ``adam`` (weight decay as an L2 penalty) or ``sgd``."""
     lr: float = 1e-4
     weight_decay: float = 0.0
     betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+    """Of Adam."""
+    momentum: float = 0.9
+    """Of SGD."""
     schedule: str = "cosine"
-    """``cosine`` or ``constant`` (each with warm-up), as named by ``diffusers.optimization.get_scheduler``."""
+    """``cosine`` or ``poly`` (both end at 0), or ``constant``; each with warm-up."""
+    power: float = 0.9
+    """Exponent of the ``poly`` schedule, lr (1 - k / K)^power."""
     warmup: int = 50
-    """Steps of linear warm-up."""
+    """Steps of warm-up."""
+    warmup_from: float = 0.0
+    """0: the warm-up is linear from nothing; else it is exponential from this learning rate."""
+
+    def __post_init__(self) -> None:
+        self.check("optim")
+
+    def check(self, where: str) -> None:
+        """Raise `InputError` for a value out of range; ``where`` is the section that the line names."""
+        _need(f"{where}.lr", self.lr, self.lr > 0, "above 0")
+        in_range = len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas)
+        _need(f"{where}.betas", self.betas, in_range, "two numbers of at least 0 and below 1")
+        _need(f"{where}.momentum", self.momentum, 0 <= self.momentum < 1, "at least 0 and below 1")
+        _need(f"{where}.power", self.power, self.power > 0, "above 0")
+        for name in ("weight_decay", "warmup", "warmup_from"):
+            _need(f"{where}.{name}", getattr(self, name), getattr(self, name) >= 0, "0 or more")
+        _choose(f"{where}.name", self.name, ("adam", "adamw", "sgd"))
+        _choose(f"{where}.schedule", self.schedule, ("constant", "cosine", "poly"))
+
+
+@dataclass
+class TaskOptimizerConfig(OptimizerConfig):
+    """The defaults of SeAFusion's segmentation network (Tang et al. 2022 and their code)."""
+
+    name: str = "sgd"
+    lr: float = 1e-2
+    weight_decay: float = 5e-4
+    schedule: str = "poly"
+    warmup: int = 1000
+    warmup_from: float = 1e-5
+
+    def __post_init__(self) -> None:
+        self.check("optim.task")
+
+
+@dataclass
+class OptimConfig(OptimizerConfig):
+    """Optimiser, schedule and numerical precision."""
+
     clip: float = 1.0
     """Largest gradient norm; 0: no clipping."""
     ema: float = 0.999
     """Decay of the exponential moving average of the weights (ramped up over the first steps); 0: none."""
     precision: str = "fp32"
     """``fp32``, or mixed precision with ``bf16`` or ``fp16``."""
+    task: TaskOptimizerConfig = field(default_factory=TaskOptimizerConfig)
+    """Optimiser of the second network of a stage that alternates between two (``seafusion``)."""
 
     def __post_init__(self) -> None:
-        _need("optim.lr", self.lr, self.lr > 0, "above 0")
-        in_range = len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas)
-        _need("optim.betas", self.betas, in_range, "two numbers of at least 0 and below 1")
+        super().__post_init__()
         _need("optim.ema", self.ema, 0 <= self.ema < 1, "at least 0 and below 1")
-        for name in ("weight_decay", "warmup", "clip"):
-            _need(f"optim.{name}", getattr(self, name), getattr(self, name) >= 0, "0 or more")
-        _choose("optim.schedule", self.schedule, ("constant", "cosine"))
+        _need("optim.clip", self.clip, self.clip >= 0, "0 or more")
         _choose("optim.precision", self.precision, ("fp32", "bf16", "fp16"))
 
 
@@ -230,7 +273,7 @@ def _check_schema(given: Any, schema: type, section: str = "") -> None:
     for name, f in fields.items():
         factory = f.default_factory
         if name in given and isinstance(factory, type) and dataclasses.is_dataclass(factory):
-            _check_schema(given[name], factory, name)
+            _check_schema(given[name], factory, f"{section}.{name}" if section else name)
 
 
 def dump(experiment: Experiment) -> dict[str, Any]:

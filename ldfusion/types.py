@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from diffusers.utils import BaseOutput
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -30,6 +31,45 @@ class Pair:
     infrared: Tensor
     visible_is_grey: bool
     infrared_size: tuple[int, int]
+
+
+TransformModel = Literal["affine", "homography", "flow"]
+
+
+@dataclass(frozen=True, eq=False)
+class Registration:
+    """Where the pixels of an infrared (moving) image lie in the visible (fixed) image of the same scene.
+
+    Attributes:
+        matrix: (3, 3) float64, infrared pixels (x, y, 1) -> visible pixels, pixel centres at integers, last entry 1.
+            The best estimate even when it is not trusted.
+        model: ``affine`` and ``homography`` are all in the matrix; with ``flow`` the matrix is its best linear part.
+        score: 0 (nothing agrees) to 1 (everything agrees).
+        trusted: whether the score speaks for a successful registration. Otherwise the infrared image should be used
+            as it came.
+        flow: (2, H, W) float32 on the visible grid, backward: visible pixel x shows infrared pixel x + flow(x), in
+            infrared pixels, (x, y) order; None where the matrix says it all.
+    """
+
+    matrix: NDArray[np.float64]
+    model: TransformModel
+    score: float
+    trusted: bool
+    flow: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        matrix = np.asarray(self.matrix, dtype=np.float64)
+        if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < 1e-12:
+            raise ValueError(f"need an invertible 3x3 matrix of finite numbers, got {self.matrix!r}")
+        if self.model not in get_args(TransformModel):
+            raise ValueError(f"unknown transform model '{self.model}'")
+        if not 0 <= self.score <= 1:
+            raise ValueError(f"need a score within 0..1, got {self.score}")
+        if (self.model == "flow") != (self.flow is not None):
+            raise ValueError("a flow belongs to the model 'flow' and to no other")
+        if self.flow is not None and (self.flow.ndim != 3 or self.flow.shape[0] != 2):
+            raise ValueError(f"need a flow (2, H, W), got {tuple(self.flow.shape)}")
+        object.__setattr__(self, "matrix", matrix)
 
 
 @dataclass

@@ -29,6 +29,12 @@ def main(argv: list[str] | None = None) -> int:
     ablation.add_argument("--config", default="configs/fusion.yaml")
     ablation.add_argument("-o", "--output", type=Path, required=True)
     ablation.add_argument("overrides", nargs="*")
+    strategies = commands.add_parser("seafusion-strategies", help="train SeAFusion's strategies, judge by segmentation")
+    strategies.add_argument("--data", type=Path, required=True)
+    strategies.add_argument("--config", type=Path, default=Path("configs/seafusion.yaml"))
+    strategies.add_argument("--segmentation-config", type=Path, default=Path("configs/segmentation.yaml"))
+    strategies.add_argument("-o", "--output", type=Path, required=True)
+    strategies.add_argument("overrides", nargs="*", help="KEY=VALUE for both, or segmentation:KEY=VALUE for one")
     args = parser.parse_args(argv)
 
     from ldfusion.errors import LDFusionError
@@ -51,6 +57,11 @@ def _measure(args: argparse.Namespace) -> str:
         from ldfusion.evaluation.metric_speed import metric_table
 
         return metric_table(args.data, Path(__file__).resolve().parents[1], args.threads, args.limit)
+    if args.what == "seafusion-strategies":
+        from ldfusion.training.strategies import compare_strategies, strategy_table
+
+        configs = {"seafusion": args.config, "segmentation": args.segmentation_config}
+        return strategy_table(compare_strategies(configs, args.output, [f"data.root={args.data}", *args.overrides]))
     from ldfusion import weights
     from ldfusion.evaluation import benchmarks
     from ldfusion.evaluation.report import render

@@ -8,6 +8,7 @@ import resource
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -139,3 +140,47 @@ def small_files() -> Callable[[], AbstractContextManager[int]]:
     A block, not the whole test: the test runner writes its own report to a file between the phases of a test.
     """
     return _small_files
+
+
+def _make_video(
+    path: Path,
+    frames: np.ndarray,
+    rate: int = 10,
+    start: float = 0.0,
+    codec: str = "libx264",
+    pixels: str = "yuv420p",
+    audio: bool = False,
+    rotation: int = 0,
+) -> Path:
+    import av
+
+    grey = frames.ndim == 3
+    source = ("gray16le" if frames.dtype == np.uint16 else "gray") if grey else "rgb24"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, options={"g": "5"})
+        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], pixels
+        stream.codec_context.time_base = Fraction(1, 1000)
+        sound = container.add_stream("aac", rate=8000) if audio else None
+        if rotation:
+            stream.set_display_rotation(rotation)
+        for index, values in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(values, format=source)
+            frame.pts, frame.time_base = round(1000 * (start + index / rate)), Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        if sound is not None:
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.float32), format="fltp", layout="mono")
+            silence.sample_rate, silence.pts = 8000, 0
+            container.mux(sound.encode(silence))
+            container.mux(sound.encode(None))
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_video() -> Callable[..., Path]:
+    """Writes a video: ``make_video(path, frames, rate, start, codec, pixels, audio, rotation)``.
+
+    ``frames`` are uint8 (N, H, W, 3) or (N, H, W), or uint16 (N, H, W); the first is shown at ``start`` seconds; every
+    fifth is a key frame.
+    """
+    return _make_video

@@ -78,6 +78,7 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
         (["fuse", "a", "b"], "-o/--output"),
         (["fuse", "a"], "INFRARED"),
         (["fuse", "a", "b", "-o", "c", "--method", "magic"], "magic"),
+        (["fuse", "a", "b", "-o", "c", "--method", "alpha", "--alpha", "2"], "a weight from 0 to 1"),
         (["fuse", "a", "b", "-o", "c", "--device", "tpu"], "tpu"),
         (["fuse", "a", "b", "-o", "c", "--timesteps", "5,x"], "5,50,100"),
         (["fuse", "a", "b", "-o", "c", "--timesteps=-5"], "5,50,100"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ldfusion.commands.terminal import progress, say
@@ -18,6 +19,33 @@ def report_unmatched(pairs: PairList) -> None:
     """Say which images of two folders have no partner; they are left out."""
     for line in pairs.report():
         say(f"warning: {line}")
+
+
+def named_images(arguments: Sequence[Path]) -> tuple[dict[str, Path], int]:
+    """The image files that a command's arguments name, files or folders of them, by stem.
+
+    Returns:
+        Stem -> file, and how many arguments are not there (one line is printed for each).
+
+    Raises:
+        InputError: none is there, a folder without images, or two images of one stem.
+    """
+    from ldfusion.io.files import images_by_stem
+
+    missing = [path for path in arguments if not path.exists()]
+    if len(missing) == len(arguments):
+        raise InputError(f"{missing[0]}: no such file or folder")
+    for path in missing:
+        say(f"error: {path}: no such file or folder")
+    found: dict[str, Path] = {}
+    for path in arguments:
+        if path in missing:
+            continue
+        for name, file in (images_by_stem(path) if path.is_dir() else {path.stem: path}).items():
+            if name in found:
+                raise InputError(f"{found[name]} and {file} have the same name; give their results different folders")
+            found[name] = file
+    return found, len(missing)
 
 
 def for_each(items: Sequence[Item], work: Callable[[Item], None], unit: str, shown: bool = True) -> int:

@@ -1,7 +1,7 @@
-"""``captions.jsonl``: one line a pair, also when several processes work on one folder.
+"""``captions.jsonl``: one line a pair, how it was fused and what is said of it.
 
-Each process appends to a part file of its own, so that nobody writes to a file of another; one process merges the
-parts when all are done, or at the start of the next run when this one was killed.
+Several processes may work on one folder: each appends to a part file of its own, so that nobody writes to a file of
+another; one process merges the parts when all are done, or at the start of the next run when this one was killed.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class CaptionLog:
         self.root = root
         self._part = root / PART.format(rank=rank)
 
-    def names(self) -> set[str]:
-        """The pairs that have their line in ``captions.jsonl``."""
-        return {line["name"] for line in _read(self.root / CAPTIONS)}
+    def methods(self) -> dict[str, str]:
+        """How each pair that has its line in ``captions.jsonl`` was fused; without a word of it by ``ldfusion``."""
+        return {line["name"]: line.get("method", "ldfusion") for line in _read(self.root / CAPTIONS)}
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Append one line, with at least a ``name``, to the part of this process.

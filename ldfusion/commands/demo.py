@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--light", choices=LIGHTS, default="night", help="light of the scene (default: %(default)s)")
     parser.add_argument("--place", choices=PLACES, default="street", help="kind of scene (default: %(default)s)")
     parser.add_argument("--scene", type=options.seed, metavar="N", default=0, help="number of the scene (default: 0)")
+    options.add_method(parser)
     options.add_guidance(parser)
     options.add_model(parser)
 
@@ -32,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from ldfusion.data.synthetic import render_scene, write_pair
     from ldfusion.io.files import check_output_folder
 
+    options.check_method(args)
     check_output_folder(args.output)
     name = f"{args.place}-{args.light}-{args.scene}"
     visible, infrared = Path("visible", f"{name}.png"), Path("infrared", f"{name}.png")
@@ -45,6 +47,6 @@ def run(args: argparse.Namespace) -> int:
     )
     code = fuse_pairs([(name, args.output / visible, args.output / infrared)], args)
     if code == 0:
-        for file in (visible, infrared, *result_files(name)):
+        for file in (visible, infrared, *result_files(name, args.method)):
             print(args.output / file)
     return code

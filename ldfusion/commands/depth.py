@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ldfusion.commands import options
-from ldfusion.commands.batch import for_each
+from ldfusion.commands.batch import for_each, named_images
 from ldfusion.commands.results import add_results, check_names, depth_files
 from ldfusion.commands.terminal import say
 from ldfusion.errors import InputError
@@ -46,12 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.fov is not None and not args.point_cloud:
         raise InputError("--fov is the camera of the point cloud; add --point-cloud")
-    missing = [path for path in args.images if not path.exists()]
-    if len(missing) == len(args.images):
-        raise InputError(f"{missing[0]}: no such file or folder")
-    for path in missing:
-        say(f"error: {path}: no such file or folder")
-    images = _by_name([path for path in args.images if path not in missing])
+    images, missing = named_images(args.images)
     check_names(images)
     check_output_folder(args.output)
 
@@ -85,23 +80,6 @@ def run(args: argparse.Namespace) -> int:
         add_results(args.output, name, files[name], make, args.overwrite)
 
     return 1 if for_each(todo, work, "image") or missing else 0
-
-
-def _by_name(paths: list[Path]) -> dict[str, Path]:
-    """The image files behind the arguments by stem.
-
-    Raises:
-        InputError: a folder without images, or two images of one stem.
-    """
-    from ldfusion.io.files import images_by_stem
-
-    found: dict[str, Path] = {}
-    for path in paths:
-        for name, file in (images_by_stem(path) if path.is_dir() else {path.stem: path}).items():
-            if name in found:
-                raise InputError(f"{found[name]} and {file} have the same name; estimate them into different folders")
-            found[name] = file
-    return found
 
 
 def _read(file: Path, modality: str) -> torch.Tensor:

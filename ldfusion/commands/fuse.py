@@ -4,7 +4,9 @@ VISIBLE and INFRARED are two files, or two folders whose files are matched by na
   OUT/fused/NAME.png    the fused image, 8-bit colour, size of the visible image
   OUT/depth/NAME.png    its relative inverse depth, 16 bit; NAME.npy: float32; NAME_color.png: a preview
   OUT/panels/NAME.png   visible, infrared, depth, fused and caption in one picture
-  OUT/captions.jsonl    one line a pair: name, caption, prompt, seed, weights
+  OUT/captions.jsonl    one line a pair: name, method, caption, prompt, seed, weights
+Depth and caption are the work of the method ldfusion; the others write the fused image, the panel and their line (name,
+method, alpha), and `ldfusion depth` and `ldfusion caption` do the rest for any image.
 Results that are there are kept unless --overwrite is given. A folder is shared out over the processes of
   accelerate launch -m ldfusion.cli fuse VISIBLE_DIR INFRARED_DIR -o OUT
 """
@@ -12,7 +14,7 @@ Results that are there are kept unless --overwrite is given. A folder is shared 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,19 +22,19 @@ from ldfusion.commands import options
 from ldfusion.commands.batch import for_each, report_unmatched
 from ldfusion.commands.results import add_results, check_names, depth_files
 from ldfusion.commands.terminal import say
+from ldfusion.errors import InputError
 
 if TYPE_CHECKING:
-    from ldfusion.io.files import NamedPair
-    from ldfusion.pipeline import LDFusionPipeline
-    from ldfusion.types import FusionOutput, Pair
+    from torch import Tensor
 
-METHODS = ("ldfusion",)
+    from ldfusion.io.files import NamedPair
+    from ldfusion.types import FusionOutput, Pair
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_pair(parser)
     options.add_output(parser)
-    parser.add_argument("--method", choices=METHODS, default=METHODS[0], help="how to fuse (default: %(default)s)")
+    options.add_method(parser)
     options.add_guidance(parser)
     options.add_model(parser)
 
@@ -41,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     """Fuse all pairs; 0 when every pair has its results, 1 when some could not be done."""
     from ldfusion.io.files import check_output_folder, match_pairs
 
+    options.check_method(args)
     pairs = match_pairs(args.visible, args.infrared)
     check_names(name for name, _, _ in pairs)
     check_output_folder(args.output)
@@ -48,9 +51,10 @@ def run(args: argparse.Namespace) -> int:
     return fuse_pairs(pairs, args)
 
 
-def result_files(name: str) -> list[Path]:
+def result_files(name: str, method: str = "ldfusion") -> list[Path]:
     """The files of one pair, relative to the output folder."""
-    return [Path("fused", f"{name}.png"), *depth_files(name, Path("depth")), Path("panels", f"{name}.png")]
+    depth = depth_files(name, Path("depth")) if method == "ldfusion" else []
+    return [Path("fused", f"{name}.png"), *depth, Path("panels", f"{name}.png")]
 
 
 def fuse_pairs(pairs: Sequence[NamedPair], args: argparse.Namespace) -> int:
@@ -67,22 +71,23 @@ def fuse_pairs(pairs: Sequence[NamedPair], args: argparse.Namespace) -> int:
         captions.merge()
     state.wait_for_everyone()
 
-    captioned = captions.names()
+    done = captions.methods()
+    if not args.overwrite:
+        _refuse_another_method(pairs, done, args)
     todo = [
         pair
         for pair in pairs
         if args.overwrite
-        or pair[0] not in captioned
-        or not all((args.output / file).exists() for file in result_files(pair[0]))
+        or pair[0] not in done
+        or not all((args.output / file).exists() for file in result_files(pair[0], args.method))
     ]
     failed = 0
     if todo:
-        pipe = options.load_pipeline(args)
-        options.check_guidance(pipe, args)
+        fuse = _pipeline(args) if args.method == "ldfusion" else _method(args)
 
         def work(pair: NamedPair) -> None:
-            line = _fuse(pipe, pair, args)
-            if args.overwrite or pair[0] not in captioned:
+            line = fuse(pair)
+            if args.overwrite or pair[0] not in done:
                 captions.add(line)
 
         share = todo[state.process_index :: state.num_processes]
@@ -97,31 +102,78 @@ def fuse_pairs(pairs: Sequence[NamedPair], args: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
-def _fuse(pipe: LDFusionPipeline, files: NamedPair, args: argparse.Namespace) -> dict[str, Any]:
-    """Fuse one pair, write its files and return its caption line."""
+def _refuse_another_method(pairs: Sequence[NamedPair], done: dict[str, str], args: argparse.Namespace) -> None:
+    """Results of two methods must not be mixed in one folder.
+
+    Raises:
+        InputError: some of these pairs were fused by another method.
+    """
+    others = [(name, done[name]) for name, _, _ in pairs if done.get(name, args.method) != args.method]
+    if others:
+        raise InputError(
+            f"{args.output} holds results of the method '{others[0][1]}' for {len(others)} of these pairs "
+            f"({others[0][0]} ...); give another folder, or --overwrite to replace them"
+        )
+
+
+def _pipeline(args: argparse.Namespace) -> Callable[[NamedPair], dict[str, Any]]:
+    """What fuses one pair by the pipeline, writes its files and returns its line."""
     import torch
 
     from ldfusion.pipeline import load_pair
 
-    name = files[0]
-    pair = load_pair(files[1], files[2])
-    # A generator for each pair: its result depends neither on the others nor on how they are shared out.
-    generator = torch.Generator().manual_seed(args.seed)
-    output = pipe(pair.visible, pair.infrared, prompt=args.prompt, generator=generator, timesteps=args.timesteps)
-    add_results(
-        args.output,
-        name,
-        result_files(name),
-        lambda folder: _write(folder, name, pair, output, pipe.twin.metric),
-        args.overwrite,
-    )
-    return {
-        "name": name,
-        "caption": output.caption[0],
-        "prompt": output.prompt[0],
-        "seed": args.seed,
-        "weights": pipe.weights_id,
-    }
+    pipe = options.load_pipeline(args)
+    options.check_guidance(pipe, args)
+
+    def fuse(files: NamedPair) -> dict[str, Any]:
+        name, pair = files[0], load_pair(files[1], files[2])
+        # A generator for each pair: its result depends neither on the others nor on how they are shared out.
+        generator = torch.Generator().manual_seed(args.seed)
+        output = pipe(pair.visible, pair.infrared, prompt=args.prompt, generator=generator, timesteps=args.timesteps)
+        _add(args, name, lambda folder: _write(folder, name, pair, output, pipe.twin.metric))
+        return {
+            "name": name,
+            "method": args.method,
+            "caption": output.caption[0],
+            "prompt": output.prompt[0],
+            "seed": args.seed,
+            "weights": pipe.weights_id,
+        }
+
+    return fuse
+
+
+def _method(args: argparse.Namespace) -> Callable[[NamedPair], dict[str, Any]]:
+    """The same for every other method."""
+    from ldfusion.pipeline import load_pair
+
+    method = options.load_fusion(args)
+    device = options.choose_device(args.device)
+
+    def fuse(files: NamedPair) -> dict[str, Any]:
+        name, pair = files[0], load_pair(files[1], files[2])
+        fused = method(pair.visible.to(device), pair.infrared.to(device))[0].cpu()
+        _add(args, name, lambda folder: _write_fused(folder, name, pair, fused, args.method))
+        return {"name": name, "method": args.method} | ({} if args.alpha is None else {"alpha": args.alpha})
+
+    return fuse
+
+
+def _add(args: argparse.Namespace, name: str, make: Callable[[Path], object]) -> None:
+    files = result_files(name, args.method)
+    add_results(args.output, name, files, make, args.overwrite)
+    for file in set(result_files(name)) - set(files):  # of another method, which has been replaced
+        (args.output / file).unlink(missing_ok=True)
+
+
+def _write_fused(folder: Path, name: str, pair: Pair, fused: Tensor, method: str) -> None:
+    from ldfusion.io.files import atomic_write
+    from ldfusion.io.image import write_png
+    from ldfusion.io.preview import panel
+
+    write_png(folder / "fused" / f"{name}.png", fused)
+    with atomic_write(folder / "panels" / f"{name}.png") as temporary:
+        panel([pair.visible[0], pair.infrared[0], fused], ["visible", "infrared", f"fused: {method}"]).save(temporary)
 
 
 def _write(folder: Path, name: str, pair: Pair, output: FusionOutput, metric: bool) -> None:

@@ -11,7 +11,15 @@ from ldfusion.errors import InputError
 if TYPE_CHECKING:
     import torch
 
+    from ldfusion.fusion.methods import FusionMethod
     from ldfusion.pipeline import LDFusionPipeline
+
+
+METHODS = ("ldfusion", "zero-learning", "alpha", "laplacian", "mean", "seafusion")
+"""Names of `ldfusion.fusion.methods`, known here without loading it."""
+
+_OVERLAYS = ("alpha", "zero-learning")
+_GUIDED = "ldfusion"
 
 
 def add_pair(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +59,24 @@ def add_device(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "cpu", "cuda"),
         default="auto",
         help="where to compute (default: auto, a GPU if any)",
+    )
+
+
+def add_method(parser: argparse.ArgumentParser) -> None:
+    """Which fusion method, and the weight of overlays."""
+    parser.add_argument(
+        "--method",
+        choices=METHODS,
+        default=METHODS[0],
+        help="how to fuse: ldfusion, the guided pipeline; zero-learning, saliency and VGG features; alpha, an overlay; "
+        "laplacian, pyramids; mean; seafusion, the GRDB network (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--alpha",
+        type=alpha,
+        metavar="A",
+        help="weight of an overlay on the visible colours: of the infrared image with --method alpha (default: 0.35), "
+        "of the fused grey image with --method zero-learning (default: none, its luma takes the visible one's place)",
     )
 
 
@@ -102,6 +128,36 @@ def prompt(text: str) -> str:
         return check_prompt(text)
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def alpha(text: str) -> float:
+    """Parse a weight."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"'{text}': expected a weight from 0 to 1")
+    return value
+
+
+def seconds(text: str) -> float:
+    """Parse a time from 0 up."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}': expected seconds from 0 up")
+    return value
+
+
+def duration(text: str) -> float:
+    """Parse a time above 0."""
+    value = seconds(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError(f"'{text}': expected more than 0 seconds")
+    return value
 
 
 def angle(text: str) -> float:
@@ -156,3 +212,32 @@ def check_guidance(pipe: LDFusionPipeline, args: argparse.Namespace) -> None:
         pipe.text_encoder.tokenizer(args.prompt)
     if args.timesteps is not None:
         pipe.fuser.extractor.check_timesteps(args.timesteps)
+
+
+def check_method(args: argparse.Namespace) -> None:
+    """Refuse options that the chosen method has no use for.
+
+    Raises:
+        InputError: an overlay weight for a method that is none, or guidance for another method than ``ldfusion``.
+    """
+    if args.alpha is not None and args.method not in _OVERLAYS:
+        raise InputError(f"--alpha is for the methods {' and '.join(_OVERLAYS)}, not for '{args.method}'")
+    if args.method != _GUIDED:
+        for name in ("prompt", "timesteps", "weights"):
+            if getattr(args, name, None) is not None:
+                raise InputError(f"--{name} is for the method '{_GUIDED}', not for '{args.method}'")
+
+
+def load_fusion(args: argparse.Namespace) -> FusionMethod:
+    """The method of ``--method`` with its options, on ``--device``.
+
+    Raises:
+        InputError: options that do not belong together, or weights that are not there.
+    """
+    from ldfusion.fusion.methods import load_method
+    from ldfusion.fusion.sentence import SentenceFusion
+
+    check_method(args)
+    if args.method == _GUIDED:
+        return SentenceFusion(load_pipeline(args), args.prompt, args.seed, args.timesteps)
+    return load_method(args.method, choose_device(args.device), alpha=args.alpha)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -20,8 +20,12 @@ def say(message: str) -> None:
         bar.tqdm.write(line, file=sys.stderr)
 
 
-def progress(items: Sequence[Item], unit: str, shown: bool = True) -> Iterable[Item]:
-    """Iterate with a bar that shows rate and remaining time; nothing is drawn unless a person is watching."""
+def progress(items: Iterable[Item], unit: str, shown: bool = True, total: int | None = None) -> Iterable[Item]:
+    """Iterate with a bar that shows rate and remaining time; nothing is drawn unless a person is watching.
+
+    Args:
+        total: how many items there will be, where they cannot be counted beforehand.
+    """
     from tqdm import tqdm
 
-    return tqdm(items, unit=unit, dynamic_ncols=True, disable=not (shown and sys.stderr.isatty()))
+    return tqdm(items, unit=unit, total=total, dynamic_ncols=True, disable=not (shown and sys.stderr.isatty()))

@@ -1,7 +1,8 @@
-"""Fusion without learning: the mean of both images and the Laplacian pyramid, the yardsticks of every table.
+"""Fusion without learning: the mean, the Laplacian pyramid, and the overlay of infrared on colour.
 
-Both fuse luma only and return it in the colours of the visible image. Inputs are float in [0, 1]: visible
-(B, 3, H, W) or grey (B, 1, H, W), infrared (B, 1, H, W); the output has the channels of the visible image.
+Mean and pyramid, the yardsticks of every table, fuse luma only and return it in the colours of the visible image.
+Inputs are float in [0, 1]: visible (B, 3, H, W) or grey (B, 1, H, W), infrared (B, 1, H, W); the output has the
+channels of the visible image.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ldfusion.io.color import rgb_to_ycbcr, ycbcr_to_rgb
+from ldfusion.io.color import luma, with_luma
 
 SMALLEST_COARSE_SIDE = 2
 _BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
@@ -21,6 +22,17 @@ _BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 def mean_fusion(visible: Tensor, infrared: Tensor) -> Tensor:
     """F = (Y + IR) / 2, with the chroma of the visible image."""
     return _with_visible_chroma(lambda luma: (luma + infrared) / 2, visible)
+
+
+def alpha_blend(visible: Tensor, grey: Tensor, alpha: float) -> Tensor:
+    """(1 - alpha) visible + alpha grey, channel by channel: an overlay, which pales the colours.
+
+    Args:
+        visible: (B, 3, H, W) or (B, 1, H, W) in [0, 1].
+        grey: (B, 1, H, W) in [0, 1], the infrared image or a fused luma.
+        alpha: weight of ``grey`` in [0, 1].
+    """
+    return torch.lerp(visible, grey.expand_as(visible), alpha)
 
 
 def laplacian_fusion(visible: Tensor, infrared: Tensor, levels: int = 4) -> Tensor:
@@ -37,8 +49,7 @@ def laplacian_fusion(visible: Tensor, infrared: Tensor, levels: int = 4) -> Tens
 def _with_visible_chroma(fuse: Callable[[Tensor], Tensor], visible: Tensor) -> Tensor:
     if visible.shape[1] == 1:
         return fuse(visible).clamp(0, 1)
-    luma, chroma = rgb_to_ycbcr(visible).split([1, 2], dim=1)
-    return ycbcr_to_rgb(torch.cat([fuse(luma).clamp(0, 1), chroma], dim=1)).clamp(0, 1)
+    return with_luma(visible, fuse(luma(visible)))
 
 
 def _fuse_pyramids(first: Tensor, second: Tensor, levels: int) -> Tensor:

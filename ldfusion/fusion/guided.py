@@ -7,19 +7,31 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def _mirrored(length: int, radius: int, device: torch.device) -> Tensor:
-    """Indices of a line extended by ``radius`` on both sides, the border pixel repeated (OpenCV's BORDER_REFLECT)."""
-    index = torch.arange(-radius, length + radius, device=device) % (2 * length)
-    return torch.where(index < length, index, 2 * length - 1 - index)
+def _mirrored(length: int, radius: int, repeat: bool, device: torch.device) -> Tensor:
+    """Indices of a line extended by ``radius`` on both sides; ``repeat``: the border pixel stands twice."""
+    period = 2 * length if repeat else max(2 * length - 2, 1)
+    index = torch.arange(-radius, length + radius, device=device) % period
+    return torch.where(index < length, index, period - repeat - index)
 
 
-def box_mean(image: Tensor, radius: int) -> Tensor:
-    """Mean over windows of side 2 radius + 1 of (B, C, H, W), mirrored at the border; same shape."""
-    height, width = image.shape[-2:]
-    padded = image[..., _mirrored(height, radius, image.device), :]
-    rows = F.avg_pool2d(padded, (2 * radius + 1, 1), stride=1)
-    padded = rows[..., _mirrored(width, radius, image.device)]
-    return F.avg_pool2d(padded, (1, 2 * radius + 1), stride=1)
+def box_mean(image: Tensor, radius: int, repeat_border: bool = True) -> Tensor:
+    """Mean over windows of side 2 radius + 1 of (B, C, H, W), mirrored at the border; same shape.
+
+    Args:
+        image: any range.
+        radius: pixels; may be larger than the image.
+        repeat_border: mirror with the border pixel repeated (OpenCV's BORDER_REFLECT, the guided filter's rule), or
+            without (BORDER_REFLECT_101, the rule of ``cv2.blur``).
+    """
+    side = 2 * radius + 1
+    # Running sums: the time does not grow with the radius. In double precision, or the differences would lose digits.
+    result = image.double()
+    for axis in (-2, -1):
+        length = image.shape[axis]
+        index = _mirrored(length, radius, repeat_border, image.device)
+        sums = F.pad(result.index_select(axis, index).cumsum(axis), (1, 0) if axis == -1 else (0, 0, 1, 0))
+        result = (sums.narrow(axis, side, length) - sums.narrow(axis, 0, length)) / side
+    return result.to(image.dtype)
 
 
 def guided_filter(guide: Tensor, image: Tensor, radius: int, epsilon: float) -> Tensor:

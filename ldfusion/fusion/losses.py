@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from depth.losses import ssi_loss
+from ldfusion.fusion.guided import local_contrast
 from ldfusion.io.color import luma, rgb_to_ycbcr
 
 
@@ -24,8 +25,37 @@ def target_intensity(visible: Tensor, infrared: Tensor) -> Tensor:
 
 def target_gradient(visible: Tensor, infrared: Tensor) -> Tensor:
     """Sobel response (B, 2, H, W) of the source with the larger magnitude, sign kept, per direction."""
-    first, second = sobel(luma(visible)), sobel(infrared)
+    return _stronger(sobel(luma(visible)), sobel(infrared))
+
+
+def _stronger(first: Tensor, second: Tensor) -> Tensor:
     return torch.where(first.abs() >= second.abs(), first, second)
+
+
+def content_losses(
+    fused: Tensor, first: Tensor, second: Tensor, sharpen: float = 1.0, contrast: float = 0.0, signed: bool = False
+) -> dict[str, Tensor]:
+    """The two terms of SeAFusion's content loss (Tang et al. 2022, eqs. 4-6).
+
+    ``intensity`` = mean |F - max(Y, I)|, ``gradient`` = mean ||grad F| - max(|grad Y|, |grad I|)|. The rest is ours:
+
+    Args:
+        fused, first, second: luma (B, 1, H, W) in [0, 1].
+        sharpen: gain of the gradient target, for what the L1 means blur away; 1 is the paper's.
+        contrast: gain of the local contrast of the intensity target; 0 is the paper's.
+        signed: the gradients are compared in both directions with their signs (of the stronger source) instead of by
+            their magnitude. Magnitudes alone are content with negative pictures, where short trainings end up.
+    """
+    intensity = torch.maximum(first, second)
+    if contrast:
+        intensity = local_contrast(intensity, contrast)
+    of_fused, of_first, of_second = sobel(fused), sobel(first), sobel(second)
+    if signed:
+        gradient = F.l1_loss(of_fused, sharpen * _stronger(of_first, of_second)) * 2  # two directions make a magnitude
+    else:
+        magnitude, *sources = (g.abs().sum(dim=1) for g in (of_fused, of_first, of_second))
+        gradient = F.l1_loss(magnitude, sharpen * torch.maximum(*sources))
+    return {"intensity": F.l1_loss(fused, intensity), "gradient": gradient}
 
 
 def intensity_loss(fused: Tensor, target: Tensor) -> Tensor:

@@ -37,6 +37,15 @@ def ycbcr_to_rgb(ycbcr: Tensor) -> Tensor:
     return torch.cat([red, green, blue], dim=-3)
 
 
+def with_luma(visible: Tensor, luma: Tensor) -> Tensor:
+    """The colours of ``visible`` under a new luma: ``(..., 3, H, W)`` and ``(..., 1, H, W)`` -> ``(..., 3, H, W)``.
+
+    The chroma is kept and both luma and result are clamped to [0, 1].
+    """
+    chroma = rgb_to_ycbcr(visible)[..., 1:, :, :]
+    return ycbcr_to_rgb(torch.cat([luma.clamp(0, 1), chroma], dim=-3)).clamp(0, 1)
+
+
 def to_stack(visible: Tensor, infrared: Tensor) -> Tensor:
     """Visible ``(B, 3, H, W)`` and infrared ``(B, 1, H, W)`` in [0, 1] -> [R, G, B, IR] ``(B, 4, H, W)`` in [-1, 1]."""
     if visible.shape[-3] != 3 or infrared.shape[-3] != 1 or visible.shape[-2:] != infrared.shape[-2:]:

@@ -26,10 +26,20 @@ from ldfusion.io.files import atomic_write
 from ldfusion.io.notices import notice
 from ldfusion.io.thermal import Limits, linear_gain, to_display
 
-__all__ = ["MAX_PIXELS", "MIN_SIDE", "read_infrared", "read_raw", "read_visible", "write_png", "write_png16"]
+__all__ = [
+    "COLOR_MAP_SPREAD",
+    "MAX_PIXELS",
+    "MIN_SIDE",
+    "channel_spread",
+    "read_infrared",
+    "read_raw",
+    "read_visible",
+    "write_png",
+    "write_png16",
+]
 
 _GREY_SPREAD = 2 / 255  # channels this close are one grey value after JPEG rounding
-_COLOR_MAP_SPREAD = 4 / 255  # mean over the image; grey stored as colour stays far below, a colour map far above
+COLOR_MAP_SPREAD = 4 / 255  # mean over the image; grey stored as colour stays far below, a colour map far above
 _PNG_LEVEL = 4  # zlib level: half the time of the usual 6 for files 8 % larger
 
 
@@ -53,7 +63,7 @@ def read_visible(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[Tensor
     image = _to_unit(raw)
     if raw.ndim == 2:
         return image.expand(3, -1, -1).contiguous(), True
-    return image, _spread(raw)[0] <= _GREY_SPREAD
+    return image, channel_spread(raw)[0] <= _GREY_SPREAD
 
 
 def read_infrared(path: str | Path, limits: Limits | None = None, max_pixels: int = MAX_PIXELS) -> Tensor:
@@ -131,7 +141,7 @@ def _to_unit(raw: NDArray[Any]) -> Tensor:
     return torch.from_numpy(image)
 
 
-def _spread(raw: NDArray[Any]) -> tuple[float, float]:
+def channel_spread(raw: NDArray[Any]) -> tuple[float, float]:
     """Largest minus smallest of three channels: maximum and mean over the image, as parts of the type's range."""
     red, green, blue = cv2.split(np.ascontiguousarray(raw))
     highest = cv2.max(cv2.max(red, green), blue)
@@ -145,7 +155,7 @@ def _single_channel(raw: NDArray[Any], path: str | Path) -> NDArray[Any]:
     if raw.dtype.kind == "f" or raw.dtype not in (np.uint8, np.uint16):
         same = bool((raw == raw[..., :1]).all())
     else:
-        same = _spread(raw)[1] <= _COLOR_MAP_SPREAD
+        same = channel_spread(raw)[1] <= COLOR_MAP_SPREAD
     if same:
         return raw[..., 1]
     notice(f"infrared {path} is colour-mapped: its luma is used; export it in grey for true intensities")

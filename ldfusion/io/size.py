@@ -176,6 +176,41 @@ def fuse_tiled(
     return one(grid[0]) if len(grid) == 1 else blend_tiles(grid, (one(part) for part in grid))
 
 
+@torch.no_grad()
+def filter_tiled(
+    function: Callable[..., Tensor], tensors: Sequence[Tensor], tile: int, reach: int, step: int = 1
+) -> Tensor:
+    """Apply a filter of known reach to an image of any size, tile by tile, with the result of the whole image.
+
+    Each tile is cut with ``reach`` more pixels on the sides where the image goes on, and only its own part is kept:
+    nothing is blended, and the borders that ``function`` sees are those of the image.
+
+    Args:
+        function: takes one tile of each tensor and returns ``(B, C', h, w)`` of the same height and width.
+        tensors: ``(B, C, H, W)`` each, channels free, one height and width.
+        tile: side of a tile's own part in pixels.
+        reach: how far around a pixel ``function`` looks, in pixels.
+        step: cuts are made at multiples of this, for a function that works on a grid of this stride.
+    """
+    height, width = tensors[0].shape[-2:]
+    grid = tiles(height, width, tile, 0, step)
+    if len(grid) == 1:
+        return function(*tensors)
+    margin = math.ceil(reach / step) * step
+    result: Tensor | None = None
+    for own in grid:
+        top, left = max(own.top - margin, 0), max(own.left - margin, 0)
+        bottom, right = own.top + own.height + margin, own.left + own.width + margin
+        seen = Tile(top, left, min(bottom, height) - top, min(right, width) - left)
+        piece = function(*(seen.cut(tensor) for tensor in tensors))
+        if result is None:
+            result = piece.new_empty(*piece.shape[:-2], height, width)
+        inner = Tile(own.top - top, own.left - left, own.height, own.width)
+        own.cut(result).copy_(inner.cut(piece))
+    assert result is not None  # a grid has at least one tile
+    return result
+
+
 def _spans(length: int, tile: int, overlap: int, step: int) -> list[tuple[int, int]]:
     """Start and length of every tile along one side."""
     last = (length - tile) // step * step

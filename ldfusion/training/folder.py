@@ -68,6 +68,18 @@ class RunFolder:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    def result(self) -> dict[str, float] | None:
+        """Figures of the last validation when this very run, to the last setting, is finished; else None."""
+        config, metrics = self.path / "config.yaml", self.path / "metrics.jsonl"
+        if not (config.is_file() and metrics.is_file() and (self.path / "weights").is_dir()):
+            return None
+        if yaml.safe_load(config.read_text(encoding="utf-8")) != dump(self.experiment):
+            return None
+        last = json.loads(metrics.read_text().splitlines()[-1])
+        if last.pop("kind") != "val" or last.pop("step") != self.experiment.train.steps:
+            return None
+        return {str(name): float(value) for name, value in last.items()}
+
     def export(self, write: Callable[[Path], None]) -> None:
         """Replace ``weights/`` by what ``write`` puts into the folder it is given."""
         final, temporary = self.path / "weights", self.path / ".weights"

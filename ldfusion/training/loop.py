@@ -16,8 +16,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import is_tensorboard_available
-from diffusers.optimization import get_scheduler
+from accelerate.utils import DistributedDataParallelKwargs, is_tensorboard_available
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
@@ -29,10 +28,10 @@ from ldfusion.data.pairs import StepSampler, build_dataset, collate, sample_seed
 from ldfusion.errors import InputError, WorkError
 from ldfusion.training import checkpoints
 from ldfusion.training.folder import RunFolder
-from ldfusion.training.stages import Stage, build_stage
+from ldfusion.training.optim import build_optimizer, build_schedule
+from ldfusion.training.stages import AlternatingStage, Stage, build_stage, parameter_groups
 
 PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
-SCHEDULES = {"cosine": "cosine", "constant": "constant_with_warmup"}
 
 
 class WarmedAverage:
@@ -79,6 +78,10 @@ class Trainer:
             )
         if e.optim.precision == "fp16" and not torch.cuda.is_available():
             raise InputError("optim.precision=fp16 needs a GPU; use bf16 or fp32")
+        self.stage: Stage = self._seeded_stage()
+        self.plan = self.stage if isinstance(self.stage, AlternatingStage) else None
+        if self.plan is not None and self.plan.steps != e.train.steps:
+            raise InputError(f"train.steps={e.train.steps}: the plan of this stage has {self.plan.steps} steps")
         self.accelerator = Accelerator(
             cpu=not torch.cuda.is_available(),
             mixed_precision=PRECISIONS[e.optim.precision],
@@ -86,27 +89,26 @@ class Trainer:
             log_with=tracker,
             project_dir=e.output,
             step_scheduler_with_optimizer=False,
+            # networks that take turns leave each other without gradients
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=self.plan is not None)],
         )
-        torch.manual_seed(sample_seed(e.seed, 0))
-        self.stage: Stage = build_stage(e.stage, e.model, e.loss, e.data)
-        if e.train.init:
-            _start_from(self.stage.network, Path(e.train.init))
         # narrow convolutions run two to three times faster with the channels last, on the CPU as well
         self.stage.network.to(memory_format=torch.channels_last)
         options = dict(self.stage.dataset_options)
         self.dataset = build_dataset(e.data, e.seed, True, **options)
         self.validation = build_dataset(e.data, e.seed, False, **options)
-        parameters = [p for p in self.stage.network.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(
-            parameters, lr=e.optim.lr, betas=(e.optim.betas[0], e.optim.betas[1]), weight_decay=e.optim.weight_decay
-        )
-        schedule = get_scheduler(
-            SCHEDULES[e.optim.schedule], optimizer, num_warmup_steps=e.optim.warmup, num_training_steps=e.train.steps
-        )
-        self.network, self.optimizer = self.accelerator.prepare(self.stage.network, optimizer)
-        self.schedule = schedule
+        settings = {"main": e.optim, "task": e.optim.task}
+        optimizers = {
+            name: build_optimizer(settings[name], groups) for name, groups in parameter_groups(self.stage).items()
+        }
+        self.schedules = {
+            name: build_schedule(settings[name], optimizer, sum(name in self._turn(k) for k in range(e.train.steps)))
+            for name, optimizer in optimizers.items()
+        }
+        self.network, *prepared = self.accelerator.prepare(self.stage.network, *optimizers.values())
+        self.optimizers = dict(zip(optimizers, prepared, strict=True))
+        self.accelerator.register_for_checkpointing(*self.schedules.values())
         self.ema: AveragedModel | None = None
-        self.accelerator.register_for_checkpointing(schedule)
         if e.optim.ema > 0:
             plain = self.accelerator.unwrap_model(self.network, keep_fp32_wrapper=False)
             self.ema = AveragedModel(plain, avg_fn=WarmedAverage(e.optim.ema))
@@ -114,6 +116,18 @@ class Trainer:
         self.start = self._resume() if e.train.resume else 0
         self.stop = min(e.train.stop or e.train.steps, e.train.steps)
         self.loader = self._loader()
+
+    def _seeded_stage(self) -> Stage:
+        e = self.experiment
+        torch.manual_seed(sample_seed(e.seed, 0))
+        stage = build_stage(e.stage, e.model, e.loss, e.data)
+        if e.train.init:
+            _start_from(stage.network, Path(e.train.init))
+        return stage
+
+    def _turn(self, step: int) -> tuple[str, ...]:
+        """Names of the optimisers that take a step."""
+        return ("main",) if self.plan is None else self.plan.turn(step)
 
     def _resume(self) -> int:
         found = checkpoints.newest(self.folder.checkpoints)
@@ -152,12 +166,13 @@ class Trainer:
             options = {"tensorboard": {"purge_step": self.start + 1}} if self.start else {}
             a.init_trackers("log", config={"config": json.dumps(dump(e))}, init_kwargs=options)
         sums: defaultdict[str, float] = defaultdict(float)
-        summed = 0
+        counts: defaultdict[str, float] = defaultdict(float)
         batches = iter(self.loader)
         quiet = not (a.is_main_process and sys.stderr.isatty())
         with tqdm(total=self.stop, initial=self.start, unit="step", desc=e.stage, disable=quiet) as bar:
             for step in range(self.start, self.stop):
                 self.network.train()
+                turn = self._turn(step)
                 for micro in range(e.train.accumulate):
                     torch.manual_seed(sample_seed(e.seed, step, micro, a.process_index))
                     batch = to_device(next(batches), a.device)
@@ -171,21 +186,24 @@ class Trainer:
                         a.backward(losses["loss"])
                         if a.sync_gradients and e.optim.clip > 0:
                             a.clip_grad_norm_(self.network.parameters(), e.optim.clip)
-                        self.optimizer.step()
-                        self.optimizer.zero_grad()
+                        for name in turn:
+                            self.optimizers[name].step()
+                        for optimizer in self.optimizers.values():
+                            optimizer.zero_grad()
                     for name, value in losses.items():
                         sums[name] += value.item() / e.train.accumulate
-                self.schedule.step()
+                        counts[name] += 1 / e.train.accumulate
+                for name in turn:
+                    self.schedules[name].step()
                 if self.ema is not None:
                     self.ema.update_parameters(a.unwrap_model(self.network, keep_fp32_wrapper=False))
                 done = step + 1
-                summed += 1
                 bar.update()
                 if done % e.train.log_every == 0:
-                    means = self._means(sums, summed)
+                    means = self._means(sums, counts)
                     sums.clear()
-                    summed = 0
-                    a.log({**means, "train/lr": self.schedule.get_last_lr()[0]}, step=done)
+                    counts.clear()
+                    a.log({**means, **self._rates()}, step=done)
                     bar.set_postfix(loss=f"{means['train/loss']:.4f}")
                     if a.is_main_process:
                         self.folder.record("train", done, means)
@@ -209,9 +227,15 @@ class Trainer:
         )
         return network
 
-    def _means(self, sums: dict[str, float], steps: int) -> dict[str, float]:
-        """Mean of every logged loss over the steps since the last line, and over all processes."""
-        values = torch.tensor([sums[name] / steps for name in sums], device=self.accelerator.device)
+    def _rates(self) -> dict[str, float]:
+        return {
+            "train/lr" if name == "main" else f"train/lr_{name}": float(schedule.get_last_lr()[0])
+            for name, schedule in self.schedules.items()
+        }
+
+    def _means(self, sums: dict[str, float], counts: dict[str, float]) -> dict[str, float]:
+        """Mean of every logged loss over the steps since the last line that had it, and over all processes."""
+        values = torch.tensor([sums[name] / counts[name] for name in sums], device=self.accelerator.device)
         reduced: Tensor = self.accelerator.reduce(values, reduction="mean")
         return {f"train/{name}": value for name, value in zip(sums, reduced.tolist(), strict=True)}
 

@@ -28,7 +28,10 @@ def test_parts_of_all_processes_are_merged_by_name(tmp_path: Path) -> None:
     assert [found["name"] for found in read(tmp_path)] == ["a", "b", "c"]
     assert read(tmp_path)[0]["caption"] == "una calle de noche, señal"
     assert [file.name for file in tmp_path.iterdir()] == [CAPTIONS]
-    assert first.names() == {"a", "b", "c"}
+    assert first.methods() == dict.fromkeys("abc", "ldfusion")
+    first.add({"name": "b", "method": "mean"})
+    first.merge()
+    assert first.methods()["b"] == "mean"
 
 
 def test_a_newer_line_replaces_the_older_one(tmp_path: Path) -> None:

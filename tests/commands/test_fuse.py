@@ -17,7 +17,10 @@ from PIL import Image
 
 from depth.files import read_depth
 from ldfusion.cli import main
+from ldfusion.commands import options
 from ldfusion.commands.fuse import result_files
+from ldfusion.fusion.methods import METHODS, load_method
+from ldfusion.pipeline import load_pair
 
 
 def words(pairs: Path, weights: str, *more: str) -> list[str]:
@@ -66,9 +69,72 @@ def test_every_result_of_a_folder(pairs: Path, weights: str, capsys: pytest.Capt
     lines = captions(pairs)
     assert [line["name"] for line in lines] == ["a", "b", "c"]
     for line in lines:
-        assert set(line) == {"name", "caption", "prompt", "seed", "weights"}
+        assert set(line) == {"name", "method", "caption", "prompt", "seed", "weights"}
+        assert line["method"] == "ldfusion"
         assert (line["prompt"], line["seed"], line["weights"]) == ("a person near a street", 7, weights)
         assert line["caption"]
+
+
+@pytest.mark.parametrize(("method", "more"), [("alpha", ["--alpha", "0.6"]), ("laplacian", []), ("zero-learning", [])])
+def test_other_methods_write_image_panel_and_line(
+    method: str, more: list[str], pairs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["fuse", str(pairs / "visible"), str(pairs / "infrared"), "-o", str(pairs / "out"), "--device", "cpu"]
+    assert main([*command, "--method", method, *more]) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == f"ldfusion: 3 fused; results in {pairs / 'out'}"
+    files = tree(pairs / "out")
+    assert set(files) == {"captions.jsonl", *(f"{part}/{name}.png" for part in ("fused", "panels") for name in "abc")}
+    line = {"name": "a", "method": method} | ({"alpha": 0.6} if more else {})
+    assert captions(pairs)[0] == line
+
+    fuse = load_method(method, alpha=0.6 if more else None)
+    pair = load_pair(pairs / "visible" / "b.png", pairs / "infrared" / "b.png")
+    expected = (fuse(pair.visible, pair.infrared)[0] * 255).permute(1, 2, 0).numpy()
+    with Image.open(pairs / "out" / "fused" / "b.png") as fused:
+        assert np.abs(np.asarray(fused) - expected).max() <= 0.51
+    with Image.open(pairs / "out" / "panels" / "b.png") as panel:
+        assert panel.width > 3 * 45
+
+    assert main([*command, "--method", method, *more]) == 0
+    assert "0 fused, 3 kept from before" in capsys.readouterr().err
+    assert tree(pairs / "out") == files
+
+
+def test_methods_are_not_mixed_in_one_folder(pairs: Path, weights: str, capsys: pytest.CaptureFixture[str]) -> None:
+    mean = ["fuse", str(pairs / "visible"), str(pairs / "infrared"), "-o", str(pairs / "out"), "--method", "mean"]
+    assert main(words(pairs, weights)) == 0
+    before = tree(pairs / "out")
+    capsys.readouterr()
+    assert main(mean) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "holds results of the method 'ldfusion' for 3 of these pairs (a ...)" in err
+    assert tree(pairs / "out") == before
+    assert main([*mean, "--overwrite"]) == 0
+    # depth and captions of the earlier method are gone with it
+    assert captions(pairs) == [{"name": name, "method": "mean"} for name in "abc"]
+    assert not list((pairs / "out" / "depth").iterdir())
+    (pairs / "visible" / "b.png").unlink()  # the pairs that are not asked for do not matter
+    (pairs / "out" / "captions.jsonl").write_text('{"name": "b", "method": "alpha"}\n')
+    assert main(mean) == 0
+    assert [line["name"] for line in captions(pairs)] == ["a", "b", "c"]
+
+
+def test_options_of_another_method_are_refused(pairs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base = ["fuse", str(pairs / "visible"), str(pairs / "infrared"), "-o", str(pairs / "out")]
+    cases = [
+        (["--alpha", "0.5"], "--alpha is for the methods alpha and zero-learning, not for 'ldfusion'"),
+        (["--method", "mean", "--prompt", "people"], "--prompt is for the method 'ldfusion', not for 'mean'"),
+        (["--method", "mean", "--weights", "x"], "--weights is for the method 'ldfusion', not for 'mean'"),
+        (["--method", "mean", "--timesteps", "5"], "--timesteps is for the method 'ldfusion', not for 'mean'"),
+    ]
+    for more, line in cases:
+        assert main([*base, *more]) == 2
+        assert capsys.readouterr().err == f"ldfusion: error: {line}\n"
+    assert not (pairs / "out").exists()
+
+
+def test_the_methods_of_the_command_are_those_of_the_library() -> None:
+    assert set(options.METHODS) == set(METHODS)
 
 
 def test_results_are_kept_until_overwritten(pairs: Path, weights: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ldfusion.io.size import blend_tiles, crop, fuse_tiled, match_infrared, pad_to_multiple, resize, tiles
+from ldfusion.io.size import blend_tiles, crop, filter_tiled, fuse_tiled, match_infrared, pad_to_multiple, resize, tiles
 
 
 def random(*shape: int) -> Tensor:
@@ -156,3 +156,21 @@ def test_fuse_tiled_keeps_its_inputs_and_no_graph() -> None:
     assert not fused.requires_grad
     assert torch.equal(image, before)
     assert torch.allclose(fused, before, atol=1e-6)
+
+
+def test_a_filter_in_tiles_is_the_filter_of_the_whole_image() -> None:
+    image = torch.rand(2, 3, 70, 97, generator=torch.Generator().manual_seed(0))
+
+    def blur(image: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.avg_pool2d(torch.nn.functional.pad(image, (4, 4, 4, 4), mode="reflect"), 9, 1)
+
+    def shrunk(image: torch.Tensor) -> torch.Tensor:
+        return (
+            image[..., ::4, ::4]
+            .repeat_interleave(4, -1)
+            .repeat_interleave(4, -2)[..., : image.shape[-2], :][..., : image.shape[-1]]
+        )
+
+    for function, reach, step in ((blur, 4, 1), (shrunk, 3, 4)):
+        torch.testing.assert_close(filter_tiled(function, [image], 24, reach, step), function(image))
+    assert not torch.allclose(filter_tiled(blur, [image], 24, 1), blur(image))

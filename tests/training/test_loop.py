@@ -156,7 +156,7 @@ def test_the_average_is_what_is_exported(tiny: Tiny) -> None:
     trainer = Trainer(experiment)
     seen: list[Tensor] = []
     name, parameter = next(iter(trainer.stage.network.named_parameters()))
-    trainer.optimizer.optimizer.register_step_post_hook(lambda *_: seen.append(parameter.detach().clone()))
+    trainer.optimizers["main"].optimizer.register_step_post_hook(lambda *_: seen.append(parameter.detach().clone()))
     trainer.run()
     expected = seen[0]
     for n, value in enumerate(seen[1:], 1):
@@ -184,9 +184,9 @@ def test_learning_rates(tiny: Tiny, schedule: str, expected: list[float]) -> Non
     trainer = Trainer(tiny("denoiser", f"optim.schedule={schedule}", "optim.lr=1"))
     rates = []
     for _ in range(5):
-        trainer.optimizer.step()
-        trainer.schedule.step()
-        rates.append(trainer.schedule.get_last_lr()[0])
+        trainer.optimizers["main"].step()
+        trainer.schedules["main"].step()
+        rates.append(trainer.schedules["main"].get_last_lr()[0])
     assert rates == pytest.approx(expected, abs=1e-5)
 
 
@@ -195,7 +195,7 @@ def test_gradients_are_clipped(tiny: Tiny) -> None:
     for clip in (0, 1e-3):
         trainer = Trainer(tiny("denoiser", f"optim.clip={clip}", "train.steps=1", output=str(clip)))
         parameters = list(trainer.stage.network.parameters())
-        trainer.optimizer.optimizer.register_step_pre_hook(
+        trainer.optimizers["main"].optimizer.register_step_pre_hook(
             lambda *_, p=parameters: norms.append(torch.stack([x.grad.norm() for x in p]).norm().item())
         )
         trainer.run()

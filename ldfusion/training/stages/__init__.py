@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -21,6 +22,8 @@ STAGES: dict[str, str] = {
     "detector": "ldfusion.training.stages.detector:DetectorStage",
     "text": "ldfusion.training.stages.text:TextStage",
     "fusion": "ldfusion.training.stages.fusion:FusionStage",
+    "segmentation": "ldfusion.training.stages.segmentation:SegmentationStage",
+    "seafusion": "ldfusion.training.stages.seafusion:SeAFusionStage",
 }
 """Name of a stage -> ``module:class``, imported when the stage is used."""
 
@@ -44,6 +47,49 @@ class Stage(Protocol):
     def export(self, network: nn.Module, folder: Path) -> None:
         """Write the trained network as safetensors and ``config.json``."""
         ...
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Parameters with one learning rate.
+
+    Attributes:
+        parameters: of the stage's network.
+        rate: what the learning rate of the configuration is multiplied by.
+        decay: False exempts them from weight decay.
+    """
+
+    parameters: Sequence[nn.Parameter]
+    rate: float = 1.0
+    decay: bool = True
+
+
+@runtime_checkable
+class GroupedStage(Protocol):
+    """A stage that says itself which parameters are trained and how."""
+
+    def groups(self) -> dict[str, list[ParameterGroup]]:
+        """Parameters by optimiser: ``main`` (section ``optim``) and, if there are two, ``task`` (``optim.task``)."""
+        ...
+
+
+@runtime_checkable
+class AlternatingStage(GroupedStage, Protocol):
+    """A stage whose optimisers take turns by a plan of its own."""
+
+    steps: int
+    """Length of the plan."""
+
+    def turn(self, step: int) -> tuple[str, ...]:
+        """Names of the optimisers that take step ``step``; a function of the step alone, so that a run can resume."""
+        ...
+
+
+def parameter_groups(stage: Stage) -> dict[str, list[ParameterGroup]]:
+    """What each optimiser of a stage trains: by default all parameters that need a gradient, in one group."""
+    if isinstance(stage, GroupedStage):
+        return stage.groups()
+    return {"main": [ParameterGroup([p for p in stage.network.parameters() if p.requires_grad])]}
 
 
 def build_stage(name: str, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> Stage:

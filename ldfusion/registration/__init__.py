@@ -1,0 +1,10 @@
+"""Registration: bringing an infrared image onto the pixel grid of the visible one.
+
+A method is a `Registrar` made by `load_registrar`; what it returns is a `ldfusion.types.Registration`, and
+`ldfusion.registration.warp` applies it. Warps are backward, ``align_corners=True``, displacements are (x, y) in pixels.
+"""
+
+from ldfusion.registration.methods import METHODS, Registrar, load_registrar
+from ldfusion.types import Registration
+
+__all__ = ["METHODS", "Registrar", "Registration", "load_registrar"]

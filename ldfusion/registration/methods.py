@@ -1,0 +1,63 @@
+"""The registration methods by name, behind one interface."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from ldfusion.config import check_arguments, nearest
+from ldfusion.errors import InputError
+from ldfusion.registration.warp import resize_matrix
+from ldfusion.types import Registration
+
+METHODS: dict[str, str] = {
+    "identity": "ldfusion.registration.methods:IdentityRegistrar",
+    "affine": "ldfusion.registration.affine:AffineRegistrar",
+    "voxelmorph": "ldfusion.registration.voxelmorph:VoxelMorphRegistrar",
+    "refine": "ldfusion.registration.refine:RefineRegistrar",
+    "auto": "ldfusion.registration.refine:RefineRegistrar",
+}
+"""Name of a method -> ``module:class``, imported when it is used; ``auto`` is the robust default."""
+
+
+class Registrar(Protocol):
+    """Finds where an infrared image lies in the visible image of the same scene."""
+
+    def __call__(self, visible: Tensor, infrared: Tensor) -> Registration:
+        """Register one pair.
+
+        Args:
+            visible: (1, 3, H, W) float32 in [0, 1].
+            infrared: (1, 1, h, w) float32 in [0, 1], of any size.
+        """
+        ...
+
+
+class IdentityRegistrar:
+    """Resizes: what happens to a pair that is taken to be registered already. Always trusted, score 1."""
+
+    def __call__(self, visible: Tensor, infrared: Tensor) -> Registration:
+        """See `Registrar`."""
+        moving, fixed = (infrared.shape[-2], infrared.shape[-1]), (visible.shape[-2], visible.shape[-1])
+        return Registration(resize_matrix(moving, fixed), "affine", 1.0, True)
+
+
+def load_registrar(method: str = "auto", **options: Any) -> Registrar:
+    """The registrar of that name.
+
+    Args:
+        method: a key of `METHODS`.
+        options: arguments of its class, for instance ``model="affine"`` of ``refine``.
+
+    Raises:
+        InputError: unknown method or option, or weights that are not there.
+    """
+    if method not in METHODS:
+        raise InputError(f"registration method: unknown '{method}'; {nearest(method, METHODS)}")
+    module, _, name = METHODS[method].partition(":")
+    maker = getattr(import_module(module), name)
+    check_arguments(maker, options, f"registration method '{method}'")
+    registrar: Registrar = maker(**options)
+    return registrar

@@ -1,0 +1,263 @@
+"""Registration of a clip: one transform for two cameras on one rig, refined over frames and smoothed in time.
+
+Single frames are registered now and then, and what counts is the median of the newest estimates that agree with each
+other: one bad frame moves nothing, and more frames make the transform better. Between estimates a cheap measure of how
+well edges coincide watches over the transform; when it falls, the frame is registered again at once. A different
+transform, of cameras that were knocked or zoomed, is taken up when two estimates in a row agree on it, and the picture
+glides there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from ldfusion.errors import InputError
+from ldfusion.io.color import luma
+from ldfusion.io.size import match_infrared, resize
+from ldfusion.registration.methods import Registrar
+from ldfusion.registration.warp import Matrix, corners, inside, sample, sampling_points, transform_points
+
+Corners = NDArray[np.float64]
+"""(4, 2): where the corners of the infrared frame lie in the visible one, pixels (x, y)."""
+
+_MONITOR_SIDE = 240  # longer side at which edges are compared
+_STILL = 0.02  # pixels; a corner that would move less stays, so that the sampling grid is kept
+
+
+@dataclass(frozen=True)
+class Policy:
+    """When a clip is registered anew, and what is believed.
+
+    Attributes:
+        window: newest agreeing estimates whose median is the transform.
+        agree: mean distance of corners, as a share of the visible diagonal, within which two estimates are one.
+        soonest: seconds of video between estimates at first; doubled with every estimate that agrees or fails.
+        latest: seconds between estimates in the end.
+        fall: an edge agreement below this share of its usual value asks for an estimate at once.
+        glide: time constant in seconds with which the picture follows the transform.
+    """
+
+    window: int = 9
+    agree: float = 0.015
+    soonest: float = 0.5
+    latest: float = 8.0
+    fall: float = 0.7
+    glide: float = 0.4
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One registered frame.
+
+    Attributes:
+        time: seconds since the first frame.
+        score: of the registrar.
+        trusted: by the registrar.
+        outcome: ``used``, ``new`` (the cameras have moved), ``odd`` (disagrees with the others, waits for a second
+            one) or ``failed``.
+        matrix: of the clip after it, infrared -> visible pixels; None before the first success.
+    """
+
+    time: float
+    score: float
+    trusted: bool
+    outcome: str
+    matrix: list[list[float]] | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+class ClipRegistration:
+    """Warps the infrared frames of a clip onto the visible ones; call it with frames in order of time.
+
+    Args:
+        registrar: registers single frames; of its results the matrix is used.
+        policy: see `Policy`.
+
+    Attributes:
+        estimates: every registered frame.
+    """
+
+    def __init__(self, registrar: Registrar, policy: Policy | None = None) -> None:
+        self._registrar, self.policy = registrar, policy or Policy()
+        self.estimates: list[Estimate] = []
+        self._window: list[Corners] = []
+        self._odd: Corners | None = None
+        self._applied: Corners | None = None
+        self._grid: tuple[Tensor, Tensor] | None = None
+        self._usual: float | None = None
+        self._time = self._next = 0.0
+        self._pause = self.policy.soonest
+
+    @property
+    def trusted(self) -> bool:
+        """Whether any frame could be registered; otherwise the infrared is only resized."""
+        return bool(self._window)
+
+    @property
+    def corners(self) -> Corners | None:
+        """The clip's transform at present, as the places of the infrared corners; None before the first success."""
+        return np.median(self._window, axis=0) if self._window else None
+
+    def prime(self, samples: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Start from the largest group of agreeing estimates over some frames of the clip, in any order.
+
+        Args:
+            samples: visible (1, 3, H, W) and infrared (1, 1, h, w) in [0, 1], taken from all over the clip.
+        """
+        found: list[Corners] = []
+        diagonal = 1.0
+        for visible, infrared in samples:
+            diagonal = math.hypot(*visible.shape[-2:])
+            places, score, trusted = self._register(visible, infrared)
+            self._note(0.0, score, trusted, "used" if trusted else "failed")
+            if trusted:
+                found.append(places)
+        groups = [[other for other in found if self._distance(one, other, diagonal) < 1] for one in found]
+        self._window = max(groups, key=len, default=[])[-self.policy.window :]
+        if self._window:
+            self._next = self._pause
+
+    def __call__(self, visible: Tensor, infrared: Tensor, time: float) -> tuple[Tensor, Tensor | None]:
+        """Warp one frame.
+
+        Args:
+            visible: (1, 3, H, W) in [0, 1].
+            infrared: (1, 1, h, w) in [0, 1].
+            time: seconds since the first frame.
+
+        Returns:
+            The infrared frame on the visible grid, (1, 1, H, W), border repeated, and the (1, 1, H, W) bool mask of the
+            pixels that it covers; resized and None as long as no frame could be registered.
+        """
+        fallen = False
+        warped = self._warp(visible, infrared, time)
+        if warped is not None:
+            fallen = self._fallen(visible, *warped)
+        if time >= self._next or (fallen and time >= self._next - self._pause + self.policy.soonest):
+            before = self.corners
+            self._estimate(visible, infrared, time, fallen)
+            if warped is None or before is None:
+                warped = self._warp(visible, infrared, time)
+        self._time = time
+        return (match_infrared(visible, infrared), None) if warped is None else warped
+
+    def _warp(self, visible: Tensor, infrared: Tensor, time: float) -> tuple[Tensor, Tensor] | None:
+        target = self.corners
+        if target is None:
+            return None
+        size = (int(visible.shape[-2]), int(visible.shape[-1]))
+        if self._applied is None:
+            moved = target
+        else:
+            share = 1 - math.exp(-max(time - self._time, 0.0) / self.policy.glide)
+            moved = self._applied + share * (target - self._applied)
+        if self._applied is None or self._grid is None or np.abs(moved - self._applied).max() > _STILL:
+            self._applied = moved
+            source = (int(infrared.shape[-2]), int(infrared.shape[-1]))
+            points = sampling_points(matrix_of(moved, source), size, infrared.device)
+            self._grid = points, inside(points, source)[None, None]
+        points, mask = self._grid
+        return sample(infrared, points), mask
+
+    def _fallen(self, visible: Tensor, warped: Tensor, mask: Tensor) -> bool:
+        agreement = edge_agreement(visible, warped, mask)
+        if self._usual is None:
+            self._usual = agreement
+        fallen = agreement < self.policy.fall * self._usual
+        if not fallen:  # the usual value follows the scene, slowly
+            self._usual += 0.05 * (agreement - self._usual)
+        return fallen
+
+    def _estimate(self, visible: Tensor, infrared: Tensor, time: float, fallen: bool) -> None:
+        places, score, trusted = self._register(visible, infrared)
+        diagonal = math.hypot(*visible.shape[-2:])
+        current = self.corners
+        outcome, again = "used", False
+        if not trusted:
+            outcome = "failed"
+        elif current is None or self._distance(places, current, diagonal) < 1:
+            self._window = [*self._window, places][-self.policy.window :]
+            self._odd = None
+        elif self._odd is not None and self._distance(places, self._odd, diagonal) < 1:
+            outcome, again = "new", True
+            self._window, self._odd, self._usual = [self._odd, places], None, None
+        else:
+            outcome, again = "odd", True
+            self._odd = places
+        if fallen and outcome in ("used", "failed"):
+            self._usual = None  # the scene has changed, not the cameras
+        self._pause = self.policy.soonest if again else min(2 * self._pause, self.policy.latest)
+        self._next = time + self._pause
+        self._note(time, score, trusted, outcome, (int(infrared.shape[-2]), int(infrared.shape[-1])))
+
+    def _register(self, visible: Tensor, infrared: Tensor) -> tuple[Corners, float, bool]:
+        registration = self._registrar(visible, infrared)
+        if registration.flow is not None:
+            raise InputError("a video is registered by one transform for the clip; choose an affine or projective one")
+        places = transform_points(registration.matrix, corners((int(infrared.shape[-2]), int(infrared.shape[-1]))))
+        return places, registration.score, registration.trusted and bool(np.isfinite(places).all())
+
+    def _distance(self, first: Corners, second: Corners, diagonal: float) -> float:
+        """Mean distance of corners in units of what still counts as the same transform."""
+        return float(np.linalg.norm(first - second, axis=1).mean() / (self.policy.agree * diagonal))
+
+    def _note(
+        self, time: float, score: float, trusted: bool, outcome: str, source: tuple[int, int] | None = None
+    ) -> None:
+        target = self.corners
+        matrix = None if target is None or source is None else matrix_of(target, source).tolist()
+        self.estimates.append(Estimate(round(time, 3), score, trusted, outcome, matrix))
+
+
+def matrix_of(places: Corners, source: tuple[int, int]) -> Matrix:
+    """The (3, 3) matrix, infrared -> visible pixels, taking the corners of a (height, width) frame to ``places``."""
+    rows, values = [], []
+    for (x, y), (u, v) in zip(corners(source), places, strict=True):
+        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
+        values += [u, v]
+    solution = np.linalg.solve(np.array(rows), np.array(values))
+    return np.append(solution, 1.0).reshape(3, 3)
+
+
+def edge_agreement(visible: Tensor, infrared: Tensor, mask: Tensor | None = None) -> float:
+    """How far the edges of both images run alike where both have some, from 0 (as by chance) to 1.
+
+    Normalised gradient fields (Haber and Modersitzki 2006): the squared cosine between the gradients, weighted by their
+    magnitudes, and 0.5, its value by chance, taken for 0. The sign of an edge does not matter.
+
+    Args:
+        visible: (1, 3, H, W) in [0, 1].
+        infrared: (1, 1, H, W) in [0, 1], on the same grid.
+        mask: (1, 1, H, W) bool, pixels that count.
+    """
+    scale = min(1.0, _MONITOR_SIDE / max(visible.shape[-2:]))
+    size = (max(round(visible.shape[-2] * scale), 8), max(round(visible.shape[-1] * scale), 8))
+    (vx, vy), (ix, iy) = (_gradient(resize(image, size)) for image in (luma(visible), infrared))
+    weight = ((vx**2 + vy**2) * (ix**2 + iy**2)).sqrt()
+    if mask is not None:
+        kept = (resize(mask.float(), size) > 0.99).float()
+        weight = weight * -F.max_pool2d(-kept, 3, 1)
+    total = weight.sum()
+    if total < 1e-12:
+        return 0.0
+    cosine = (vx * ix + vy * iy) ** 2 / ((vx**2 + vy**2) * (ix**2 + iy**2)).clamp_min(1e-18)
+    return max(2 * float((weight * cosine).sum() / total) - 1, 0.0)
+
+
+def _gradient(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Central differences (1, 1, H - 2, W - 2) in x and y."""
+    return (
+        (image[..., 1:-1, 2:] - image[..., 1:-1, :-2]) / 2,
+        (image[..., 2:, 1:-1] - image[..., :-2, 1:-1]) / 2,
+    )

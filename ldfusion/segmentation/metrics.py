@@ -1,0 +1,49 @@
+"""Intersection over union of segmentations, from counts over all images of a set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from ldfusion.data.label_sets import IGNORED, LabelSet
+
+
+class SegmentationScore:
+    """Counts predicted against true classes; `figures` are those of the whole set, not means over images.
+
+    Args:
+        labels: the classes.
+    """
+
+    def __init__(self, labels: LabelSet) -> None:
+        self.labels = labels
+        self.matrix = MulticlassConfusionMatrix(len(labels), ignore_index=IGNORED)
+
+    def add(self, predicted: Tensor, truth: Tensor) -> None:
+        """Class ids (..., H, W) of both; pixels where the truth is 255 do not count."""
+        self.matrix.update(predicted.cpu(), truth.cpu())
+
+    def counts(self) -> Tensor:
+        """Pixels (K, K): true class by row, predicted class by column."""
+        return torch.as_tensor(self.matrix.confmat)
+
+    def iou(self) -> dict[str, float | None]:
+        """TP / (TP + FP + FN) of each class; None for a class that is neither there nor predicted."""
+        counts = self.counts().double()
+        hit = counts.diag()
+        union = counts.sum(0) + counts.sum(1) - hit
+        return {name: (hit[k] / union[k]).item() if union[k] > 0 else None for k, name in enumerate(self.labels.names)}
+
+    def figures(self) -> dict[str, float]:
+        """``iou/CLASS`` of the classes that occur and their mean ``mIoU``."""
+        known = {name: value for name, value in self.iou().items() if value is not None}
+        return {"mIoU": mean_iou(known), **{f"iou/{name}": value for name, value in known.items()}}
+
+
+def mean_iou(iou: Mapping[str, float | None]) -> float:
+    """Mean over the classes that occur; nan without any."""
+    known = [value for value in iou.values() if value is not None]
+    return sum(known) / len(known) if known else float("nan")

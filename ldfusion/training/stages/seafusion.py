@@ -1,0 +1,241 @@
+"""Stage ``seafusion``: the GRDB network and a segmentation network, trained in turns (SeAFusion, Tang et al. 2022).
+
+Algorithm 1 of the paper: M rounds of p steps of the fusion network under content loss + gamma (m - 1) semantic loss,
+the segmentation network frozen, and q steps of the segmentation network on images that the fusion network makes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.utils.data import DataLoader
+
+from ldfusion.config import DataConfig, check_arguments, nearest
+from ldfusion.data.pairs import to_device
+from ldfusion.errors import InputError
+from ldfusion.evaluation.metrics import compute_metrics
+from ldfusion.evaluation.suite import luma_codes
+from ldfusion.fusion.losses import content_losses
+from ldfusion.fusion.seafusion import GRDBFusionNetwork
+from ldfusion.io.color import luma, with_luma
+from ldfusion.io.image import write_png
+from ldfusion.segmentation.losses import check_kind, semantic_loss
+from ldfusion.segmentation.metrics import SegmentationScore
+from ldfusion.segmentation.network import Logits, SegmentationNetwork, load_segmenter
+from ldfusion.segmentation.overlay import overlay
+from ldfusion.training.stages import ParameterGroup
+from ldfusion.training.stages.segmentation import segmentation_groups
+from ldfusion.weights import component_folder
+
+STRATEGIES = ("adaptive", "content", "joint", "pretrained")
+REPORTED = ("EN", "MI", "VIF", "SF", "SD", "Qabf")
+
+
+@dataclass
+class SeAFusionLoss:
+    """The plan of the training and the weights of its losses; the defaults are the paper's, where it gives one."""
+
+    strategy: str = "adaptive"
+    """``adaptive`` (Algorithm 1), ``content`` (no semantic loss), ``joint`` (one stage: every step trains both networks
+    under content + gamma semantic loss) or ``pretrained`` (rounds of p steps guided by a frozen network, no turns)."""
+    rounds: int = 4
+    """M."""
+    fusion_steps: int = 2700
+    """p; the first version of the code takes 1350."""
+    task_steps: int = 20000
+    """q."""
+    alpha: float = 10.0
+    """Weight of the gradient loss within the content loss."""
+    gamma: float = 1.0
+    """Growth of the semantic loss: its weight in round m is gamma (m - 1)."""
+    kind: str = "ohem"
+    """Cross entropy: ``plain`` (paper) or ``ohem`` (code)."""
+    auxiliary: float = 0.1
+    """Weight of the auxiliary head in the semantic loss of the fusion network."""
+    task_auxiliary: float = 0.75
+    """The same while the segmentation network is trained (code; the paper has 0.1)."""
+    threshold: float = 0.7
+    share: float = 1 / 8
+    """OHEM, see `ldfusion.segmentation.losses`; in the turns of the segmentation network the code takes half of it."""
+    head_rate: float = 10.0
+    """What the learning rate of the segmentation network's heads is multiplied by."""
+    sharpen: float = 1.0
+    contrast: float = 0.0
+    signed: bool = False
+    """Ours, see `ldfusion.fusion.losses.content_losses`; the defaults are the paper's content loss."""
+
+    def __post_init__(self) -> None:
+        check_kind(self.kind)
+        if self.strategy not in STRATEGIES:
+            raise InputError(f"loss.strategy: unknown '{self.strategy}'; {nearest(self.strategy, STRATEGIES)}")
+        for name in ("rounds", "fusion_steps"):
+            if getattr(self, name) < 1:
+                raise InputError(f"loss.{name}={getattr(self, name)}: must be 1 or more")
+        if self.task_steps < 0:
+            raise InputError(f"loss.task_steps={self.task_steps}: must be 0 or more")
+
+    @property
+    def period(self) -> int:
+        """Steps of one round."""
+        return self.fusion_steps + (self.task_steps if self.strategy == "adaptive" else 0)
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole plan."""
+        return self.rounds * self.period
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one step does: ``m`` counts the rounds from 1; ``beta`` is the weight of the semantic loss."""
+
+    m: int
+    fuses: bool
+    segments: bool
+    beta: float
+
+
+class JointNetwork(nn.Module):
+    """The fusion network and the segmentation network that reads its images."""
+
+    def __init__(self, fusion: GRDBFusionNetwork, segmentation: SegmentationNetwork | None) -> None:
+        super().__init__()
+        self.fusion, self.segmentation = fusion, segmentation
+
+    def forward(self, visible: Tensor, infrared: Tensor, turn: Turn) -> tuple[Tensor, Logits | None]:
+        """Fused luma (B, 1, H, W) and the scores of the fused images, with the gradients that the turn needs."""
+        with torch.set_grad_enabled(turn.fuses):
+            fused = self.fusion(luma(visible), infrared)
+        if self.segmentation is None or not (turn.segments or turn.beta > 0):
+            return fused, None
+        image = with_luma(visible, fused)
+        if turn.segments:
+            return fused, self.segmentation(image)
+        # the gradient goes through the network to the image, and stops at its weights
+        self.segmentation.eval()
+        frozen = {name: p.detach() for name, p in self.segmentation.named_parameters()}
+        return fused, functional_call(self.segmentation, frozen, (image,))
+
+
+class SeAFusionStage:
+    """Trains a `JointNetwork`; ``loss`` is a `SeAFusionLoss`.
+
+    ``model`` holds ``variant`` (of `GRDBFusionNetwork`), ``fusion`` (folder of weights to start from),
+    ``segmentation`` (arguments of `SegmentationNetwork`) and ``guide`` (folder of a trained segmentation network to
+    start from instead; the strategy ``pretrained`` needs one).
+    """
+
+    dataset_options: ClassVar[dict[str, bool]] = {"masks": True, "native": True}
+
+    def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
+        check_arguments(self._build, model, "model")
+        check_arguments(SeAFusionLoss, loss, "loss")
+        self.weights = SeAFusionLoss(**loss)
+        self.network: nn.Module = self._build(**model)
+        self.steps: int = self.weights.steps
+
+    def _build(
+        self,
+        variant: str = "code",
+        fusion: str = "",
+        segmentation: Mapping[str, Any] | None = None,
+        guide: str = "",
+    ) -> JointNetwork:
+        strategy = self.weights.strategy
+        grdb = GRDBFusionNetwork(variant)
+        if fusion:
+            start = GRDBFusionNetwork.from_pretrained(component_folder("seafusion", fusion), use_safetensors=True)
+            if start.config.variant != variant:
+                raise InputError(f"model.fusion: {fusion} is of the variant '{start.config.variant}', not '{variant}'")
+            grdb = start.float()
+        if strategy == "content":
+            return JointNetwork(grdb, None)
+        if guide:
+            return JointNetwork(grdb, load_segmenter(guide).requires_grad_(strategy != "pretrained"))
+        if strategy == "pretrained":
+            raise InputError("model.guide is empty: give the folder of a trained segmentation network")
+        check_arguments(SegmentationNetwork.__init__, segmentation or {}, "model.segmentation")
+        return JointNetwork(grdb, SegmentationNetwork(**(segmentation or {})))
+
+    def plan(self, step: int) -> Turn:
+        """What step ``step`` does: a function of the step alone, so that a run resumes anywhere."""
+        w = self.weights
+        if w.strategy == "content":
+            return Turn(1 + step // w.fusion_steps, True, False, 0.0)
+        if w.strategy == "joint":
+            return Turn(1, True, True, w.gamma)
+        m, place = 1 + step // w.period, step % w.period
+        fuses = place < w.fusion_steps
+        return Turn(m, fuses, not fuses, w.gamma * (m - 1) if fuses else 1.0)
+
+    def turn(self, step: int) -> tuple[str, ...]:
+        """The optimisers of a step: ``main`` of the fusion network, ``task`` of the segmentation network."""
+        turn = self.plan(step)
+        return ("main",) * turn.fuses + ("task",) * turn.segments
+
+    def groups(self) -> dict[str, list[ParameterGroup]]:
+        """The fusion network under ``main``; the segmentation network, where it is trained, under ``task``."""
+        assert isinstance(self.network, JointNetwork)
+        groups = {"main": [ParameterGroup([p for p in self.network.fusion.parameters() if p.requires_grad])]}
+        if self.network.segmentation is not None and self.weights.strategy != "pretrained":
+            groups["task"] = segmentation_groups(self.network.segmentation, self.weights.head_rate)
+        return groups
+
+    def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
+        w, turn = self.weights, self.plan(step)
+        visible, infrared, labels = batch["visible"], batch["infrared"], batch["mask"]
+        fused, logits = network(visible, infrared, turn)
+        losses: dict[str, Tensor] = {}
+        total = fused.new_zeros(())
+        if turn.fuses:
+            losses |= content_losses(fused, luma(visible), infrared, w.sharpen, w.contrast, w.signed)
+            total = losses["intensity"] + w.alpha * losses["gradient"]
+        if logits is not None:
+            plain = self._core()
+            assert plain.segmentation is not None
+            plain.segmentation.classes.check(labels, " / ".join(batch["name"]))
+            auxiliary, share = (w.auxiliary, w.share) if turn.fuses else (w.task_auxiliary, w.share / 2)
+            semantic = semantic_loss(logits, labels, w.kind, auxiliary, w.threshold, share)
+            losses["semantic" if turn.fuses else "segmentation"] = semantic
+            total = total + turn.beta * semantic
+        return {"loss": total, **losses}
+
+    def _core(self) -> JointNetwork:
+        assert isinstance(self.network, JointNetwork)
+        return self.network
+
+    def validate(self, network: nn.Module, loader: DataLoader[dict[str, Any]], folder: Path) -> dict[str, float]:
+        """Six fusion metrics at native size, the IoU of the segmentation network where there is one, and pictures."""
+        assert isinstance(network, JointNetwork)
+        device = next(network.parameters()).device
+        rows: dict[str, list[float]] = {name: [] for name in REPORTED}
+        segmenter = network.segmentation
+        score = SegmentationScore(segmenter.classes) if segmenter is not None else None
+        for number, batch in enumerate(to_device(b, device) for b in loader):
+            visible, infrared = batch["visible"], batch["infrared"]
+            fused = network.fusion.fuse(visible, infrared)
+            codes = [luma_codes(image[0]) for image in (fused, visible, infrared)]
+            for name, value in compute_metrics(codes[0], codes[1], codes[2], REPORTED).items():
+                rows[name].append(value.item())
+            shown = [visible, infrared.expand(-1, 3, -1, -1), fused]
+            if segmenter is not None and score is not None:
+                found = segmenter.segment(fused)
+                score.add(found, batch["mask"])
+                shown.append(overlay(fused, found, segmenter.classes))
+            if number % 8 == 0:
+                write_png(folder / f"{number:03d}.png", torch.cat(shown, dim=3)[0].cpu())
+        figures = {name: sum(values) / len(values) for name, values in rows.items()}
+        return figures | (score.figures() if score is not None else {})
+
+    def export(self, network: nn.Module, folder: Path) -> None:
+        """``folder/fusion`` and, where it was trained along, ``folder/segmentation``."""
+        assert isinstance(network, JointNetwork)
+        network.fusion.save_pretrained(folder / "fusion")
+        if network.segmentation is not None and self.weights.strategy != "pretrained":
+            network.segmentation.save_pretrained(folder / "segmentation")

@@ -1,0 +1,151 @@
+"""Stage ``segmentation``: a segmentation network on visible, infrared or fused images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from ldfusion.config import DataConfig, check_arguments, nearest
+from ldfusion.data.pairs import to_device
+from ldfusion.errors import InputError
+from ldfusion.fusion.methods import METHODS, FusionMethod, load_method
+from ldfusion.io.image import write_png
+from ldfusion.segmentation.losses import check_kind, semantic_loss
+from ldfusion.segmentation.metrics import SegmentationScore
+from ldfusion.segmentation.network import SegmentationNetwork
+from ldfusion.segmentation.overlay import overlay
+from ldfusion.training.stages import ParameterGroup
+
+SENSORS = ("visible", "infrared")
+
+
+@dataclass
+class SegmentationLoss:
+    """The defaults are those of SeAFusion's code (METHODS: hard pixels, auxiliary weight 0.75)."""
+
+    sources: list[str] = field(default_factory=lambda: ["visible"])
+    """Images to train on: ``visible``, ``infrared`` or names of fusion methods; each sample draws one of them."""
+    kind: str = "ohem"
+    """``ohem`` or ``plain`` cross entropy."""
+    auxiliary: float = 0.75
+    """Weight of the auxiliary head."""
+    threshold: float = 0.7
+    """OHEM: a pixel whose class is less probable than this is hard."""
+    share: float = 1 / 16
+    """OHEM: least share of the pixels that counts."""
+    head_rate: float = 10.0
+    """What the learning rate is multiplied by for the two heads."""
+
+    def __post_init__(self) -> None:
+        check_kind(self.kind)
+        if not self.sources:
+            raise InputError("loss.sources is empty: name visible, infrared or a fusion method")
+        for name in self.sources:
+            if name not in SENSORS and name not in METHODS:
+                raise InputError(f"loss.sources: unknown source '{name}'; {nearest(name, [*SENSORS, *METHODS])}")
+        if not (0 < self.threshold < 1 and 0 < self.share <= 1):
+            raise InputError(f"loss.threshold={self.threshold}, loss.share={self.share}: both must be within 0 and 1")
+
+
+class SegmentationStage:
+    """Trains a `SegmentationNetwork` with the labels of the pairs; ``loss`` is a `SegmentationLoss`.
+
+    ``model`` holds the arguments of `SegmentationNetwork` and ``fusion``, a folder of weights for the source
+    ``seafusion`` (default: embedded).
+    """
+
+    dataset_options: ClassVar[dict[str, bool]] = {"masks": True, "native": True}
+
+    def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
+        check_arguments(self._build, model, "model")
+        check_arguments(SegmentationLoss, loss, "loss")
+        self.weights = SegmentationLoss(**loss)
+        network = self._build(**model)
+        self.network: nn.Module = network
+        self.classes = network.classes
+        names = [name for name in self.weights.sources if name not in SENSORS]
+        options: dict[str, dict[str, Any]] = {"seafusion": {"folder": model.get("fusion") or None}}
+        self.methods = {name: load_method(name, **options.get(name, {})) for name in names}
+
+    @staticmethod
+    def _build(
+        labels: str | Sequence[str] = "objects",
+        backbone: str = "resnet18",
+        options: Mapping[str, Any] | None = None,
+        width: int = 128,
+        auxiliary: int = 64,
+        pretrained: bool = False,
+        fusion: str = "",
+    ) -> SegmentationNetwork:
+        return SegmentationNetwork(labels, backbone, options, width, auxiliary, pretrained)
+
+    def groups(self) -> dict[str, list[ParameterGroup]]:
+        """See `segmentation_groups`."""
+        assert isinstance(self.network, SegmentationNetwork)
+        return {"main": segmentation_groups(self.network, self.weights.head_rate)}
+
+    def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
+        w = self.weights
+        self.classes.check(batch["mask"], " / ".join(batch["name"]))
+        logits = network(draw_sources(batch, w.sources, self.methods))
+        return {"loss": semantic_loss(logits, batch["mask"], w.kind, w.auxiliary, w.threshold, w.share)}
+
+    def validate(self, network: nn.Module, loader: DataLoader[dict[str, Any]], folder: Path) -> dict[str, float]:
+        """IoU of each class and mIoU over all validation pairs, for each source, and pictures of some."""
+        assert isinstance(network, SegmentationNetwork)
+        device = next(network.parameters()).device
+        scores = {name: SegmentationScore(self.classes) for name in self.weights.sources}
+        for number, batch in enumerate(to_device(b, device) for b in loader):
+            self.classes.check(batch["mask"], batch["name"][0])
+            for name, score in scores.items():
+                image = source_image(batch, name, self.methods).expand(-1, 3, -1, -1)
+                found = network.segment(image)
+                score.add(found, batch["mask"])
+                if number % 8 == 0:
+                    truth = overlay(image, batch["mask"], self.classes)
+                    row = torch.cat([image, truth, overlay(image, found, self.classes)], dim=3)
+                    write_png(folder / f"{name}-{number:03d}.png", row[0].cpu())
+        if len(scores) == 1:
+            return next(iter(scores.values())).figures()
+        return {f"{name}/{key}": value for name, score in scores.items() for key, value in score.figures().items()}
+
+    def export(self, network: nn.Module, folder: Path) -> None:
+        assert isinstance(network, SegmentationNetwork)
+        network.save_pretrained(folder)
+
+
+def segmentation_groups(network: SegmentationNetwork, head_rate: float) -> list[ParameterGroup]:
+    """Heads learn ``head_rate`` times as fast; biases and batch normalisation are exempt from weight decay."""
+    groups = []
+    heads = {id(p) for head in (network.head, network.auxiliary_head) for p in head.parameters()}
+    for is_head in (False, True):
+        for decay in (True, False):
+            chosen = [p for p in network.parameters() if (id(p) in heads) == is_head and (p.ndim > 1) == decay]
+            groups.append(ParameterGroup(chosen, head_rate if is_head else 1.0, decay))
+    return groups
+
+
+def source_image(batch: Mapping[str, Any], source: str, methods: Mapping[str, FusionMethod]) -> Tensor:
+    """Images of one source: (B, 3, H, W), infrared (B, 1, H, W)."""
+    if source in SENSORS:
+        image: Tensor = batch[source]
+        return image
+    return methods[source](batch["visible"], batch["infrared"])
+
+
+def draw_sources(batch: Mapping[str, Any], sources: Sequence[str], methods: Mapping[str, FusionMethod]) -> Tensor:
+    """One image (3, H, W) for each sample, of a source that its own seed draws: (B, 3, H, W)."""
+    drawn = [sources[int(np.random.default_rng([seed, 17]).integers(len(sources)))] for seed in batch["seed"].tolist()]
+    images = torch.empty_like(batch["visible"])
+    for name in dict.fromkeys(drawn):
+        index = torch.tensor([k for k, other in enumerate(drawn) if other == name], device=images.device)
+        part = {key: batch[key][index] for key in SENSORS}
+        images[index] = source_image(part, name, methods).to(images.dtype).expand(-1, 3, -1, -1)
+    return images

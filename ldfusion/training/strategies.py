@@ -1,0 +1,122 @@
+"""The training strategies that SeAFusion compares (Tang et al. 2022, section 4.6), judged by segmentation.
+
+Every strategy trains a fusion network from the same start with the same number of steps; then a segmentation network of
+one configuration and one seed is trained anew on the images of each, and its IoU on the validation pairs is the row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from ldfusion.config import Experiment, load
+from ldfusion.errors import InputError
+from ldfusion.io.files import atomic_write, check_output_folder
+from ldfusion.training.folder import RunFolder
+from ldfusion.training.loop import train
+
+STRATEGIES: dict[str, tuple[str, str]] = {
+    "joint adaptive (full)": ("adaptive", ""),
+    "no semantic loss": ("content", ""),
+    "one-stage joint": ("joint", ""),
+    "pretrained on visible": ("pretrained", "visible"),
+    "pretrained on infrared": ("pretrained", "infrared"),
+}
+"""Row of the table -> ``loss.strategy`` and what its guide, if any, was trained on."""
+SOURCES = ("visible", "infrared")
+METRICS = ("EN", "MI", "VIF", "SF", "SD", "Qabf")
+STAGES = ("seafusion", "segmentation")
+
+Rows = dict[str, dict[str, float]]
+
+
+def compare_strategies(configs: dict[str, Path], output: Path, overrides: Sequence[str] = ()) -> Rows:
+    """Train and judge every strategy; what an earlier call has finished with the same settings is not repeated.
+
+    Args:
+        configs: configuration of each stage of `STAGES`.
+        output: folder of all runs and of ``strategies.json``.
+        overrides: ``section.key=value`` for both stages, or for one: ``segmentation:train.steps=100``.
+
+    Returns:
+        Row -> figures: mIoU and the IoU of each class, for the strategies also the six fusion metrics. The rows
+        ``visible`` and ``infrared`` are the single images under the same protocol.
+    """
+    words = split_overrides(overrides)
+    check_output_folder(output)
+    rows: Rows = {}
+
+    def segmentation(name: str, *more: str) -> tuple[Path, dict[str, float]]:
+        folder = output / f"segmentation-{name}"
+        return folder, _run(load(configs["segmentation"], [*words["segmentation"], *more, f"output={folder}"]))
+
+    guides = {}
+    for source in SOURCES:
+        guides[source], rows[source] = segmentation(source, f"loss.sources=[{source}]")
+        _write(output, rows)
+    for name, (strategy, guide) in STRATEGIES.items():
+        key = f"{strategy}-{guide}" if guide else strategy
+        folder = output / f"fusion-{key}"
+        more = [f"loss.strategy={strategy}", f"output={folder}"]
+        if guide:
+            more.append(f"model.guide={guides[guide] / 'weights'}")
+        experiment = load(configs["seafusion"], [*words["seafusion"], *more])
+        experiment.train.steps = plan_length(experiment)
+        fused = _run(experiment)
+        # the network that was trained along may have learned more steps than the others': all are judged by a new one
+        weights = f"model.fusion={folder / 'weights' / 'fusion'}"
+        _, judged = segmentation(key, "loss.sources=[seafusion]", weights)
+        rows[name] = {**judged, **{metric: fused[metric] for metric in METRICS}}
+        _write(output, rows)
+    return rows
+
+
+def plan_length(experiment: Experiment) -> int:
+    """Steps of the plan that the section ``loss`` of a ``seafusion`` experiment describes."""
+    from ldfusion.training.stages.seafusion import SeAFusionLoss
+
+    return SeAFusionLoss(**experiment.loss).steps
+
+
+def split_overrides(overrides: Sequence[str]) -> dict[str, list[str]]:
+    """Overrides by stage; a word without ``STAGE:`` in front goes to both.
+
+    Raises:
+        InputError: an unknown stage.
+    """
+    words: dict[str, list[str]] = {stage: [] for stage in STAGES}
+    for word in overrides:
+        stage, colon, rest = word.partition(":")
+        if not colon or "=" in stage or "." in stage:
+            for given in words.values():
+                given.append(word)
+        elif stage in words:
+            words[stage].append(rest)
+        else:
+            raise InputError(f"override '{word}': unknown stage '{stage}'; known: {', '.join(STAGES)}")
+    return words
+
+
+def _run(experiment: Experiment) -> dict[str, float]:
+    done = RunFolder(experiment).result()
+    return train(experiment) if done is None else done
+
+
+def _write(output: Path, rows: Rows) -> None:
+    with atomic_write(output / "strategies.json") as file:
+        file.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+def strategy_table(rows: Rows) -> str:
+    """The figures as a markdown table; n/a where a row has no such figure."""
+    classes = list(dict.fromkeys(key for figures in rows.values() for key in figures if key.startswith("iou/")))
+    columns = ["mIoU", *classes, *METRICS]
+    lines = [
+        "| training | " + " | ".join(c.removeprefix("iou/") for c in columns) + " |",
+        "|---" * (len(columns) + 1) + "|",
+    ]
+    for name, figures in rows.items():
+        cells = [f"{figures[c]:.3f}" if c in figures else "n/a" for c in columns]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)

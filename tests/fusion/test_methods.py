@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from ldfusion import weights as embedded
+from ldfusion.errors import InputError
+from ldfusion.fusion import methods
+from ldfusion.fusion.classical import laplacian_fusion, mean_fusion
+from ldfusion.fusion.methods import METHODS, FusionMethod, load_method
+from ldfusion.fusion.seafusion import GRDBFusionNetwork
+from ldfusion.io.color import luma, rgb_to_ycbcr
+from ldfusion.pipeline import LDFusionPipeline
+
+
+def pair(height: int = 45, width: int = 62, batch: int = 2) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(batch, 3, height, width, generator=generator), torch.rand(
+        batch, 1, height, width, generator=generator
+    )
+
+
+@pytest.fixture
+def grdb(tmp_path: Path) -> str:
+    """Folder of an untrained SeAFusion network."""
+    torch.manual_seed(0)
+    GRDBFusionNetwork().save_pretrained(tmp_path / "grdb")
+    return str(tmp_path / "grdb")
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_every_method_keeps_the_contract(name: str, weights: str, grdb: str) -> None:
+    options = {
+        "ldfusion": {"weights": weights},
+        "seafusion": {"folder": grdb},
+        "zero-learning": {"activity": "contrast"},
+    }
+    method = load_method(name, **options.get(name, {}))
+    assert isinstance(method, FusionMethod) and method.name == name
+    visible, infrared = pair()
+    fused = method(visible, infrared)
+    assert fused.shape == visible.shape and fused.dtype == torch.float32 and not fused.requires_grad
+    assert 0 <= fused.min() and fused.max() <= 1
+    torch.testing.assert_close(method(visible[1:], infrared[1:]), fused[1:], atol=1e-5, rtol=0)
+
+
+def test_the_named_methods_are_the_functions() -> None:
+    visible, infrared = pair()
+    assert torch.equal(load_method("mean")(visible, infrared), mean_fusion(visible, infrared))
+    assert torch.equal(load_method("laplacian", levels=2)(visible, infrared), laplacian_fusion(visible, infrared, 2))
+    torch.testing.assert_close(load_method("alpha")(visible, infrared), 0.65 * visible + 0.35 * infrared)
+    torch.testing.assert_close(load_method("alpha", alpha=1)(visible, infrared), infrared.expand(-1, 3, -1, -1))
+
+
+def test_the_pipeline_as_a_method_is_the_pipeline(weights: str) -> None:
+    visible, infrared = pair()
+    pipe = LDFusionPipeline.from_pretrained(weights)
+    for options in ({}, {"prompt": "a person near a street", "seed": 3, "timesteps": [1, 2, 3]}):
+        generator = torch.Generator().manual_seed(options.get("seed", 0))
+        arguments = {key: value for key, value in options.items() if key != "seed"}
+        expected = pipe(visible, infrared, generator=generator, **arguments).fused
+        torch.testing.assert_close(load_method("ldfusion", weights=weights, **options)(visible, infrared), expected)
+
+
+def test_a_held_sentence_guides_the_pairs_that_follow(weights: str) -> None:
+    visible, infrared = pair()
+    method = load_method("ldfusion", weights=weights)
+    sentence, feature = method.sentence(visible[:1], infrared[:1])
+    alone = method(visible[1:], infrared[1:])
+    method.hold(feature)
+    by_prompt = load_method("ldfusion", weights=weights, prompt=sentence)
+    torch.testing.assert_close(method(visible[1:], infrared[1:]), by_prompt(visible[1:], infrared[1:]))
+    method.hold(None)
+    assert torch.equal(method(visible[1:], infrared[1:]), alone)
+
+
+def test_pyramid_in_tiles_is_that_of_the_whole_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    visible, infrared = pair(331, 402, 1)
+    whole = laplacian_fusion(visible, infrared)
+    monkeypatch.setattr(methods, "TILE", 64)
+    torch.testing.assert_close(load_method("laplacian")(visible, infrared), whole, atol=1e-6, rtol=0)
+
+
+def test_network_in_tiles_is_that_of_the_whole_image(grdb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    visible, infrared = pair(90, 111, 1)
+    method = load_method("seafusion", folder=grdb)
+    whole = method(visible, infrared)
+    expected = GRDBFusionNetwork.from_pretrained(grdb)(luma(visible), infrared)
+    inside = (rgb_to_ycbcr(whole)[:, :1] - expected).abs()[((whole > 0) & (whole < 1)).all(1, keepdim=True)]
+    assert inside.numel() > 100 and inside.max() < 1e-5
+    monkeypatch.setattr(methods, "TILE", 40)
+    torch.testing.assert_close(method(visible, infrared), whole, atol=1e-6, rtol=0)
+
+
+def test_mistakes_are_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="fusion method: unknown 'laplace'; did you mean 'laplacian'"):
+        load_method("laplace")
+    for name, option in (("alpha", "levels"), ("mean", "alpha")):
+        with pytest.raises(InputError, match=f"fusion method '{name}'.*{option}"):
+            load_method(name, **{option: 1})
+    assert load_method("mean", alpha=None).name == "mean"
+    with pytest.raises(InputError, match=r"alpha 1\.5: give a weight from 0"):
+        load_method("alpha", alpha=1.5)
+    monkeypatch.setattr(embedded, "FOLDER", tmp_path)
+    with pytest.raises(InputError, match="'seafusion': no weights in"):
+        load_method("seafusion")
