@@ -93,10 +93,10 @@ class EvaluationTable:
             "problems": self.problems,
         }
 
-    def write_json(self, path: Path) -> None:
-        """Write `as_dict` as JSON, never a NaN in it."""
+    def write_json(self, path: Path, **more: Any) -> None:
+        """Write `as_dict`, and ``more`` beside it, as JSON, never a NaN in it."""
         with atomic_write(path) as temporary:
-            text = json.dumps(self.as_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+            text = json.dumps({**self.as_dict(), **more}, indent=2, ensure_ascii=False, allow_nan=False)
             temporary.write_text(text + "\n", encoding="utf-8")
 
     def write_csv(self, path: Path) -> None:
