@@ -19,6 +19,22 @@ def main(argv: list[str] | None = None) -> int:
         commands.add_parser(name, help=f"{name} on the validation pairs").add_argument(
             "--data", type=Path, required=True
         )
+    metrics = commands.add_parser("metrics", help="the six metrics of the validation pairs, timed beside plain NumPy")
+    metrics.add_argument("--data", type=Path, required=True)
+    metrics.add_argument("--threads", type=int, default=2)
+    metrics.add_argument("--limit", type=int, default=0, help="first pairs only")
+    tasks = commands.add_parser("tasks", help="segmentation, detection and depth of every fusion method")
+    tasks.add_argument("--data", type=Path, required=True)
+    tasks.add_argument(
+        "--labels", type=Path, default=None, help="of prepare_data.py depth; none: no depth on real pairs"
+    )
+    tasks.add_argument("--config", default="configs/task-segmentation.yaml")
+    tasks.add_argument("--methods", default=None, help="names with commas between (default: all)")
+    tasks.add_argument("--detector", default=None, help="folder, torchvision:NAME or hub:ID (default: embedded)")
+    tasks.add_argument("--train-limit", type=int, default=0, help="training pairs of the segmentation network; 0: all")
+    tasks.add_argument("--scenes", type=int, default=16, help="rendered night scenes")
+    tasks.add_argument("-o", "--output", type=Path, required=True)
+    tasks.add_argument("overrides", nargs="*")
     for name in ("depth", "language"):
         commands.choices[name].add_argument("--labels", type=Path, required=True, help="of prepare_data.py depth")
     ablation = commands.add_parser("ablation", help="train and validate the variants of the fusion network")
@@ -71,6 +87,17 @@ def _measure(args: argparse.Namespace) -> str:
 
         methods = [load_method(name) for name in args.methods]
         return render_rows(measure_clips(args.data, methods, load_registrar(), args.seconds, args.output), args.seconds)
+    if args.what == "tasks":
+        from ldfusion.evaluation.tasks.benchmark import METHODS, TaskBenchmark, task_table
+
+        where = {"data": args.data, "output": args.output, "labels": args.labels, "config": args.config}
+        much = {"overrides": args.overrides, "train_limit": args.train_limit, "scenes": args.scenes}
+        names = METHODS if args.methods is None else tuple(args.methods.split(","))
+        return task_table(TaskBenchmark(**where, **much, detector=args.detector), names)
+    if args.what == "metrics":
+        from ldfusion.evaluation.metric_speed import metric_table
+
+        return metric_table(args.data, Path(__file__).resolve().parents[1], args.threads, args.limit)
     if args.what == "seafusion-strategies":
         from ldfusion.training.strategies import compare_strategies, strategy_table
 

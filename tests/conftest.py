@@ -45,6 +45,7 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     root = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
+    boxes: list[dict[str, object]] = []
     base, records = root / "roadscene", []
     for folder in ("visible", "infrared", "object_mask"):
         (base / folder).mkdir(parents=True)
@@ -60,6 +61,10 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             label = cv2.resize(depth * scale, (126, 112)).astype(np.float16)
             np.save(root / "labels" / "roadscene" / f"depth_{modality}" / f"{stem}.npy", label)
         person = {"name": "person", "position": place, "distance": "near", "visible_in": "both", "thermal": "warm"}
+        left, top = (0.17, 0.67)[k % 2] * WIDTH, 0.33 * HEIGHT
+        xyxy = [left, top, left + 0.16 * WIDTH, top + 0.44 * HEIGHT]
+        found = [{"modality": m, "name": "person", "score": 0.9, "xyxy": xyxy} for m in ("visible", "infrared")]
+        boxes.append({"dataset": "roadscene", "stem": stem, "boxes": found})
         wall = {"name": "wall", "position": "center", "distance": "far", "visible_in": "both", "thermal": "cool"}
         records.append(
             {
@@ -79,6 +84,7 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "splits" / "train.txt").write_text("\n".join(names[:6]) + "\n")
     (root / "splits" / "val.txt").write_text("\n".join(names[6:]) + "\n")
     (root / "captions.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    (root / "pseudo_boxes.jsonl").write_text("".join(json.dumps(record) + "\n" for record in boxes))
     return root
 
 
