@@ -16,12 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ldfusion.errors import InputError
 from ldfusion.evaluation.registration import corner_error
 from ldfusion.evaluation.report import markdown
 from ldfusion.evaluation.stability import Stability, StabilityMeter
-from ldfusion.fusion.methods import FusionMethod
+from ldfusion.fusion.methods import FusionMethod, load_method
+from ldfusion.fusion.sentence import SentenceFusion
 from ldfusion.fusion.video import FusedFrame, VideoFuser, fuse_video
 from ldfusion.io.video import VideoReader
 from ldfusion.io.video_pair import PairedVideo
@@ -73,6 +75,35 @@ class VideoRow:
     stability: Stability
     edges: tuple[float, float]
     peak: float
+
+
+class FrameByFrame(SentenceFusion):
+    """The pipeline without what `VideoFuser` holds: a caption and noise of its own for every frame, for comparison."""
+
+    name = "ldfusion-frame-by-frame"
+
+    def hold(self, feature: Tensor | None) -> None:
+        """Nothing is held."""
+
+    @torch.no_grad()
+    def forward(self, visible: Tensor, infrared: Tensor) -> Tensor:
+        """See `FusionMethod`."""
+        self.seed, self._noise = self.seed + 1, None
+        return super().forward(visible, infrared)
+
+
+def load_methods(names: Sequence[str]) -> list[FusionMethod]:
+    """Fusion methods by name, `FrameByFrame` among them.
+
+    Raises:
+        InputError: see `load_method`.
+    """
+    from ldfusion.pipeline import LDFusionPipeline
+
+    return [
+        FrameByFrame(LDFusionPipeline.from_pretrained()) if name == FrameByFrame.name else load_method(name)
+        for name in names
+    ]
 
 
 def known_matrix(size: Size) -> Matrix:

@@ -8,13 +8,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from ldfusion.errors import InputError
 from ldfusion.evaluation.registration import corner_error
 from ldfusion.evaluation.registration_baselines import EccRegistrar
-from ldfusion.evaluation.video import known_matrix, measure_clips, misalign, render_rows
+from ldfusion.evaluation.video import FrameByFrame, known_matrix, measure_clips, misalign, render_rows
 from ldfusion.fusion.methods import load_method
-from ldfusion.io.video import VideoReader
+from ldfusion.fusion.video import VideoFuser
+from ldfusion.io.video import Frame, VideoReader
+from ldfusion.io.video_pair import FramePair
+from ldfusion.pipeline import LDFusionPipeline
 from ldfusion.registration.warp import corners, transform_points
 
 SIZE = (144, 192)
@@ -83,3 +87,19 @@ def test_without_clips(tmp_path: Path, repository: Path) -> None:
         [*command, "--data", str(tmp_path), "-o", str(tmp_path)], check=False, capture_output=True, text=True
     )
     assert done.returncode == 2 and done.stderr.startswith("benchmark: fusion method: unknown 'magic'")
+
+
+def test_frame_by_frame_is_the_pipeline_with_new_noise_each_time(weights: str) -> None:
+    pipe = LDFusionPipeline.from_pretrained(weights)
+    generator = torch.Generator().manual_seed(0)
+    visible, infrared = torch.rand(1, 3, 48, 64, generator=generator), torch.rand(1, 1, 48, 64, generator=generator)
+    method = FrameByFrame(pipe)
+    fuser, pair = VideoFuser(method), FramePair(0.0, Frame(0.0, _codes(visible)), Frame(0.0, _codes(infrared)[..., 0]))
+    first, second = fuser(pair), fuser(pair)
+    assert not torch.equal(first.fused, second.fused)
+    expected = pipe(second.visible, second.infrared, generator=torch.Generator().manual_seed(2)).fused
+    torch.testing.assert_close(second.fused, expected)
+
+
+def _codes(image: torch.Tensor) -> np.ndarray:
+    return image[0].mul(255).round().byte().permute(1, 2, 0).numpy()
