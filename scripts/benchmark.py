@@ -81,11 +81,10 @@ def _measure(args: argparse.Namespace) -> str:
         words = [f"data.root={args.data}", *args.overrides]
         return registration_inputs.table(registration_inputs.study(args.output, words))
     if args.what == "video":
-        from ldfusion.evaluation.video import measure_clips, render_rows
-        from ldfusion.fusion.methods import load_method
+        from ldfusion.evaluation.video import load_methods, measure_clips, render_rows
         from ldfusion.registration import load_registrar
 
-        methods = [load_method(name) for name in args.methods]
+        methods = load_methods(args.methods)
         return render_rows(measure_clips(args.data, methods, load_registrar(), args.seconds, args.output), args.seconds)
     if args.what == "tasks":
         from ldfusion.evaluation.tasks.benchmark import METHODS, TaskBenchmark, task_table
