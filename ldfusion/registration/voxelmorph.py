@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -20,12 +20,15 @@ from torch.nn import functional as F
 
 from ldfusion.registration.inputs import PUBLISHED_MASKS, check_kinds
 from ldfusion.registration.masks import MaskSource
+from ldfusion.registration.methods import Registrar, load_registrar
 from ldfusion.registration.published import load_network
 from ldfusion.registration.warp import flow_points
 from ldfusion.registration.working import Start, WorkingPair, linear_part, similarity
 from ldfusion.types import Registration
 
 STRIDE = 16
+First = Literal["affine", "orientation"]
+"""Methods that may go before the network."""
 _SLOPE = 0.2
 _FLOW_STD = 1e-5
 COMPACT_WIDTH, COMPACT_LAST = 32, 16
@@ -128,7 +131,8 @@ class VoxelMorph(ModelMixin, ConfigMixin):
         align_corners: True is ours; False samples as the published compact weights were trained, where a flow of zero
             is not quite the identity: their grid is normalised by the one rule and sampled by the other.
         size: (height, width) the registrar works at, multiples of 16.
-        start: how the registrar lays the infrared image on the visible one first; ``affine`` runs the affine network.
+        start: how the registrar lays the infrared image on the visible one first; ``affine`` and ``orientation`` run
+            the method of that name.
     """
 
     @register_to_config
@@ -142,7 +146,7 @@ class VoxelMorph(ModelMixin, ConfigMixin):
         downsize: int = 2,
         align_corners: bool = True,
         size: Sequence[int] = (240, 320),
-        start: Start | Literal["affine"] = "resize",
+        start: Start | First = "resize",
     ) -> None:
         super().__init__()
         channels = 2 * len(check_kinds(inputs))
@@ -227,7 +231,8 @@ class VoxelMorphRegistrar:
         weights: folder of a network trained here, or a published checkpoint (safetensors or torch file); the embedded
             one if empty.
         inputs: overrides what the network is shown; published compact checkpoints are shown masks.
-        start: overrides how the infrared image is laid on the visible one first: ``resize``, ``cover`` or ``affine``.
+        start: overrides how the infrared image is laid on the visible one first: ``resize``, ``cover``, ``affine`` or
+            ``orientation``.
         align_corners: overrides the convention of sampling.
         masks: where human masks come from, needed for the input ``masks``; the default source if None.
         device: where to compute.
@@ -240,7 +245,7 @@ class VoxelMorphRegistrar:
         self,
         weights: str | Path = "",
         inputs: Sequence[str] | None = None,
-        start: Start | Literal["affine"] | None = None,
+        start: Start | First | None = None,
         align_corners: bool | None = None,
         masks: MaskSource | None = None,
         device: str | torch.device = "cpu",
@@ -250,11 +255,10 @@ class VoxelMorphRegistrar:
         self.network = load_network(VoxelMorph, "voxelmorph", weights, kept)
         self.network.to(device)
         self.masks, self.device = masks, torch.device(device)
-        self.first = None
-        if self.network.config["start"] == "affine":
-            from ldfusion.registration.affine import AffineRegistrar
-
-            self.first = AffineRegistrar(masks=masks, device=device)
+        self.first: Registrar | None = None
+        first = self.network.config["start"]
+        if first in get_args(First):
+            self.first = load_registrar(first, device=device)
 
     @torch.no_grad()
     def __call__(self, visible: Tensor, infrared: Tensor) -> Registration:
