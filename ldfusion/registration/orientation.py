@@ -64,8 +64,8 @@ COARSE = (Level(0, 8.0, 50, 0.03, 4), Level(0, 4.0, 40, 0.015, 4))
 """From every start; the best of them goes on."""
 FINE = (
     Level(0, 2.0, 40, 0.008, 6),
-    Level(1, 2.0, 25, 0.003, 8),
-    Level(1, 1.0, 20, 0.0015, 8),
+    Level(1, 2.0, 35, 0.004, 8),
+    Level(1, 1.0, 35, 0.002, 8),
 )
 STARTS = (0.7, 0.85, 1.0)
 """Sizes of the visible field of view in the infrared one, where 1 is the infrared image laid over it with its own
