@@ -8,15 +8,12 @@ import pytest
 import torch
 
 from ldfusion.errors import InputError
+from ldfusion.registration.directions import DIRECTIONS, detail, edge_directions, smooth
 from ldfusion.registration.methods import load_registrar
 from ldfusion.registration.misalign import MisalignmentRange, cut_pair
 from ldfusion.registration.orientation import (
-    DIRECTIONS,
     OrientationRegistrar,
     confidence,
-    detail,
-    edge_directions,
-    smooth,
     to_matrix,
     to_parameters,
     transforms,
