@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from ldfusion.registration.inputs import PUBLISHED_MASKS, check_kinds
 from ldfusion.registration.masks import MaskSource
+from ldfusion.registration.orientation import OrientationRegistrar
 from ldfusion.registration.published import load_network
 from ldfusion.registration.working import Start, WorkingPair, similarity
 from ldfusion.types import Registration
@@ -116,6 +117,7 @@ class AffineRegistrar:
         inputs: overrides what the network is shown; published checkpoints are shown masks unless said otherwise.
         align_corners: overrides the convention; published checkpoints are run with False unless said otherwise.
         passes: overrides how often the network is applied.
+        polish: climb on from the network's answer by the method ``orientation``, on the pair itself.
         masks: where human masks come from, needed for the input ``masks``; the default source if None.
         device: where to compute.
 
@@ -129,6 +131,7 @@ class AffineRegistrar:
         inputs: Sequence[str] | None = None,
         align_corners: bool | None = None,
         passes: int | None = None,
+        polish: bool = False,
         masks: MaskSource | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
@@ -138,6 +141,7 @@ class AffineRegistrar:
         )
         self.network.to(device)
         self.masks, self.device = masks, torch.device(device)
+        self.polish = OrientationRegistrar("affine", device=device) if polish else None
 
     @torch.no_grad()
     def __call__(self, visible: Tensor, infrared: Tensor) -> Registration:
@@ -151,5 +155,7 @@ class AffineRegistrar:
             theta = self.network(pair.moving(matrix), pair.fixed)
             backward = self.network.backward_matrices(theta)[0].double().cpu().numpy()
             matrix = pair.compose(matrix, backward)
+        if self.polish:
+            return self.polish.refine(visible, infrared, matrix)
         score, trusted = similarity(pair, matrix)
         return Registration(matrix, "affine", score, trusted)
