@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ldfusion import __version__
-from ldfusion.commands import caption, demo, depth, evaluate, fuse, register, video
+from ldfusion.commands import caption, demo, depth, evaluate, frames, fuse, register, video
 from ldfusion.commands.terminal import say
 from ldfusion.errors import LDFusionError
 
@@ -27,6 +27,7 @@ COMMANDS = {
     "caption": caption,
     "evaluate": evaluate,
     "video": video,
+    "frames": frames,
     "demo": demo,
 }
 INTERRUPTED = 130

@@ -16,6 +16,7 @@ METHODS: dict[str, str] = {
     "identity": "ldfusion.registration.methods:IdentityRegistrar",
     "affine": "ldfusion.registration.affine:AffineRegistrar",
     "voxelmorph": "ldfusion.registration.voxelmorph:VoxelMorphRegistrar",
+    "orientation": "ldfusion.registration.orientation:OrientationRegistrar",
     "refine": "ldfusion.registration.refine:RefineRegistrar",
     "auto": "ldfusion.registration.refine:RefineRegistrar",
 }
