@@ -17,6 +17,7 @@ METHODS: dict[str, str] = {
     "affine": "ldfusion.registration.affine:AffineRegistrar",
     "voxelmorph": "ldfusion.registration.voxelmorph:VoxelMorphRegistrar",
     "refine": "ldfusion.registration.refine:RefineRegistrar",
+    "edges": "ldfusion.registration.polish:EdgeRegistrar",
     "auto": "ldfusion.registration.refine:RefineRegistrar",
 }
 """Name of a method -> ``module:class``, imported when it is used; ``auto`` is the robust default."""
