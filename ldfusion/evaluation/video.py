@@ -28,8 +28,9 @@ from ldfusion.fusion.video import FusedFrame, VideoFuser, fuse_video
 from ldfusion.io.video import VideoReader
 from ldfusion.io.video_pair import PairedVideo
 from ldfusion.io.video_writer import VideoWriter
+from ldfusion.registration.edges import edge_agreement
 from ldfusion.registration.methods import Registrar
-from ldfusion.registration.temporal import ClipRegistration, edge_agreement, matrix_of
+from ldfusion.registration.temporal import ClipRegistration, matrix_of
 from ldfusion.registration.warp import Matrix, Size, invert, resize_matrix, valid_mask, warp_image
 
 SCALE, SHIFT = 0.9, (24.0, -14.0)

@@ -18,6 +18,7 @@ METHODS: dict[str, str] = {
     "voxelmorph": "ldfusion.registration.voxelmorph:VoxelMorphRegistrar",
     "orientation": "ldfusion.registration.orientation:OrientationRegistrar",
     "refine": "ldfusion.registration.refine:RefineRegistrar",
+    "edges": "ldfusion.registration.polish:EdgeRegistrar",
     "auto": "ldfusion.registration.refine:RefineRegistrar",
 }
 """Name of a method -> ``module:class``, imported when it is used; ``auto`` is the robust default."""
