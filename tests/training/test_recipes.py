@@ -12,7 +12,10 @@ from accelerate.state import AcceleratorState
 from ldfusion.config import Experiment
 from ldfusion.training.loop import train
 
-STAGES = ("denoiser", "depth-visible", "depth-infrared", "captioner", "text", "fusion", "segmentation", "seafusion", "detector")
+STAGES = (
+    "denoiser", "depth-visible", "depth-infrared", "captioner", "text", "fusion", "segmentation", "seafusion",
+    "detector",
+)  # fmt: skip
 FRAGMENTS = {
     "denoiser": "mse_t50", "depth-visible": "spearman", "depth-infrared": "spearman", "captioner": "report/",
     "text": "pair_to_text/", "fusion": "right/loss",
