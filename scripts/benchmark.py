@@ -29,10 +29,11 @@ def main(argv: list[str] | None = None) -> int:
         "--labels", type=Path, default=None, help="of prepare_data.py depth; none: no depth on real pairs"
     )
     tasks.add_argument("--config", default="configs/task-segmentation.yaml")
+    tasks.add_argument("--tasks", default="segmentation,detection,depth")
     tasks.add_argument("--methods", default=None, help="names with commas between (default: all)")
     tasks.add_argument("--detector", default=None, help="folder, torchvision:NAME or hub:ID (default: embedded)")
     tasks.add_argument("--train-limit", type=int, default=0, help="training pairs of the segmentation network; 0: all")
-    tasks.add_argument("--scenes", type=int, default=16, help="rendered night scenes")
+    tasks.add_argument("--scenes", type=int, default=16, help="rendered scenes of each light")
     tasks.add_argument("-o", "--output", type=Path, required=True)
     tasks.add_argument("overrides", nargs="*")
     for name in ("depth", "language"):
@@ -102,7 +103,12 @@ def _measure(args: argparse.Namespace) -> str:
         from ldfusion.evaluation.tasks.benchmark import METHODS, TaskBenchmark, task_table
 
         where = {"data": args.data, "output": args.output, "labels": args.labels, "config": args.config}
-        much = {"overrides": args.overrides, "train_limit": args.train_limit, "scenes": args.scenes}
+        much = {
+            "overrides": args.overrides,
+            "train_limit": args.train_limit,
+            "scenes": args.scenes,
+            "tasks": args.tasks.split(","),
+        }
         names = METHODS if args.methods is None else tuple(args.methods.split(","))
         return task_table(TaskBenchmark(**where, **much, detector=args.detector), names)
     if args.what == "metrics":

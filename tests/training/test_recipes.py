@@ -23,12 +23,13 @@ STAGES = (
     "registration-voxelmorph",
     "segmentation",
     "seafusion",
+    "detector",
 )
 FRAGMENTS = {
     "denoiser": "mse_t50", "depth-visible": "spearman", "depth-infrared": "spearman", "captioner": "report/",
     "text": "pair_to_text/", "fusion": "right/loss",
     "registration-affine": "error_px", "registration-voxelmorph": "error_px",
-    "segmentation": "visible/mIoU", "seafusion": "mIoU",
+    "segmentation": "visible/mIoU", "seafusion": "mIoU", "detector": "mean/AP",
 }  # fmt: skip
 
 

@@ -38,6 +38,8 @@ from ldfusion.segmentation.network import SegmentationNetwork, load_segmenter
 
 METHODS = ("visible", "infrared", "mean", "laplacian", "zero-learning", "seafusion", "ldfusion")
 SENSORS = ("visible", "infrared")
+LIGHTS = ("night", "smoke")
+"""Of the rendered scenes: in these the two sensors see different things."""
 FIRST_SCENE = 70_000
 """Seed of the first rendered scene; training never renders with a plain number as seed."""
 Fuse = Callable[[Tensor, Tensor], Tensor]
@@ -55,8 +57,9 @@ class TaskBenchmark:
         overrides: of that configuration.
         size: short side in pixels that all pairs are read with.
         train_limit: training pairs of the segmentation network; 0: all.
-        scenes: rendered night scenes.
+        scenes: rendered street scenes of each of `LIGHTS`.
         detector: source of the detector, see `load_detector`.
+        tasks: which are measured.
     """
 
     data: Path
@@ -68,6 +71,7 @@ class TaskBenchmark:
     train_limit: int = 0
     scenes: int = 16
     detector: str | None = None
+    tasks: Sequence[str] = TASKS
 
     def run(self, methods: Sequence[str] = METHODS) -> TaskTable:
         """Rows of the named methods; also written to ``OUT/tasks.json`` after each."""
@@ -79,7 +83,7 @@ class TaskBenchmark:
             if table.protocol != self.protocol():
                 raise InputError(f"{file}: rows of another protocol ({table.protocol}); choose another output folder")
         pipe = LDFusionPipeline.from_pretrained()
-        protocol = TaskProtocol(TASKS, detector=load_detector(self.detector), twin=pipe.twin)
+        protocol = TaskProtocol(self.tasks, detector=load_detector(self.detector), twin=pipe.twin)
         for method in methods:
             if method not in table.rows:
                 table.rows[method] = self._row(method, protocol, pipe)
@@ -89,20 +93,23 @@ class TaskBenchmark:
 
     def protocol(self) -> str:
         """The conditions in words."""
-        train = load(self.config, self.overrides).train
-        pairs = "all" if not self.train_limit else f"the first {self.train_limit}"
-        return (
-            f"RoadScene and MSRS validation pairs, short side {self.size}; segmentation re-trained per method, "
-            f"{train.steps} steps of {train.batch} on {pairs} training pairs; one detector for all"
-            f"{f' ({self.detector})' if self.detector else ''}; {self.scenes} rendered night scenes"
-        )
+        words = [f"RoadScene and MSRS validation pairs, short side {self.size}"]
+        if "segmentation" in self.tasks:
+            train = load(self.config, self.overrides).train
+            pairs = "all" if not self.train_limit else str(self.train_limit)
+            words.append(f"segmentation re-trained per method, {train.steps} steps of {train.batch} on {pairs} pairs")
+        if "detection" in self.tasks:
+            words.append("one detector for all" + (f" ({self.detector})" if self.detector else ""))
+        if "depth" in self.tasks:
+            words.append(f"{self.scenes} rendered scenes each in {' and '.join(LIGHTS)}")
+        return "; ".join(words)
 
     def _row(self, method: str, protocol: TaskProtocol, pipe: LDFusionPipeline) -> TaskScores:
         try:
             fuse = _fuser(method, pipe)
             folder = self._images(method, fuse)
-            segmenter = self._segmenter(method, folder)
-            samples = [*self._pairs(folder), *self._scenes(fuse)]
+            segmenter = self._segmenter(method, folder) if "segmentation" in self.tasks else None
+            samples = [*self._pairs(folder), *(self._scenes(fuse) if "depth" in self.tasks else ())]
             reader = method if method in SENSORS else "fused"
             return protocol.evaluate(tqdm(samples, desc=method, unit="image", disable=None), reader, segmenter)
         except LDFusionError as error:
@@ -120,7 +127,9 @@ class TaskBenchmark:
     def _images(self, method: str, fuse: Fuse) -> Path:
         """The method's images of all pairs with labels, as a data set of the layout ``folder``."""
         root = self.output / "images" / method
-        splits = {"train": self._split(True), "val": self._split(False)}
+        splits = {"val": self._split(False)}
+        if "segmentation" in self.tasks:
+            splits["train"] = self._split(True)
         for name, pairs in splits.items():
             with atomic_write(root / "splits" / f"{name}.txt") as file:
                 file.write_text("".join(f"folder/{_stem(files)}\n" for files in pairs))
@@ -167,10 +176,12 @@ class TaskBenchmark:
     def _scenes(self, fuse: Fuse) -> Iterator[TaskSample]:
         from ldfusion.data.synthetic import render_scene
 
-        for number in range(self.scenes):
-            scene = render_scene(FIRST_SCENE + number, "night", "street", (240, 320), registered=True)
-            image = fuse(torch.from_numpy(scene.visible)[None], torch.from_numpy(scene.infrared)[None])
-            yield TaskSample(f"night {number}", image, metres=torch.from_numpy(scene.depth_visible_m)[None])
+        for light in LIGHTS:
+            for number in range(self.scenes):
+                scene = render_scene(FIRST_SCENE + number, light, "street", (240, 320), registered=True)
+                image = fuse(torch.from_numpy(scene.visible)[None], torch.from_numpy(scene.infrared)[None])
+                metres = torch.from_numpy(scene.depth_visible_m)[None]
+                yield TaskSample(f"{light} {number}", image, metres=metres, light=light)
 
 
 def task_table(benchmark: TaskBenchmark, methods: Sequence[str] = METHODS) -> str:

@@ -23,6 +23,7 @@ from ldfusion.detection.base import Detections, Detector
 from ldfusion.errors import InputError
 from ldfusion.evaluation.tasks.detection import Truth, average_precision, clip_truth, truth_of
 from ldfusion.evaluation.tasks.scores import TaskScores
+from ldfusion.io.color import luma
 from ldfusion.io.files import some
 from ldfusion.io.size import resize
 from ldfusion.segmentation.metrics import SegmentationScore, mean_iou
@@ -45,6 +46,7 @@ class TaskSample:
         boxes: objects in pixels of the image.
         teacher: relative inverse depth (1, 1, h, w), any size.
         metres: exact depth (1, 1, H, W), inf for the sky.
+        light: of a rendered scene; each light has its own columns.
     """
 
     name: str
@@ -53,6 +55,7 @@ class TaskSample:
     boxes: Sequence[LabelBox] | None = None
     teacher: Tensor | None = None
     metres: Tensor | None = None
+    light: str = "night"
 
 
 @dataclass
@@ -111,7 +114,7 @@ class _Run:
         self.found: list[Detections] = []
         self.truth: list[Truth] = []
         self.rho: list[float] = []
-        self.scenes: list[dict[str, float]] = []
+        self.scenes: dict[str, list[dict[str, float]]] = {}
         self.problems: list[str] = []
         self.labelled = 0
         self.outside: list[str] = []
@@ -148,7 +151,8 @@ class _Run:
         self.found.append(detector(sample.image)[0])
 
     def _estimate(self, sample: TaskSample, twin: TwinDepth) -> None:
-        image = sample.image if self.reader == "infrared" else sample.image.expand(-1, 3, -1, -1)
+        grey = self.reader == "infrared"
+        image = luma(sample.image.expand(-1, 3, -1, -1)) if grey else sample.image.expand(-1, 3, -1, -1)
         inverse: Tensor = getattr(twin, self.reader)(image).cpu()
         if sample.teacher is not None:
             size = (int(sample.teacher.shape[-2]), int(sample.teacher.shape[-1]))
@@ -157,7 +161,7 @@ class _Run:
             valid = sample.metres.isfinite()
             target = torch.where(valid, sample.metres, torch.zeros_like(sample.metres))
             figures = depth_metrics(inverse, target, valid, align="inverse", limits=METRES)
-            self.scenes.append({name: value.item() for name, value in figures.items()})
+            self.scenes.setdefault(sample.light, []).append({name: value.item() for name, value in figures.items()})
 
     def scores(self) -> TaskScores:
         scores = TaskScores(problems=self.problems)
@@ -172,9 +176,9 @@ class _Run:
                 scores.set(name, value, reason)
         if "depth" in self.protocol.tasks:
             scores.set("depth rho", _mean(self.rho), missing.get("depth", "no depth labels"))
-            if self.scenes:
-                scores.set("AbsRel", _mean([scene["abs_rel"] for scene in self.scenes]))
-                scores.set("scene rho", _mean([scene["spearman"] for scene in self.scenes]))
+            for light, scenes in self.scenes.items():
+                scores.set(f"AbsRel {light}", _mean([scene["abs_rel"] for scene in scenes]))
+                scores.set(f"rho {light}", _mean([scene["spearman"] for scene in scenes]))
         return scores
 
     def _segmentation_scores(self, scores: TaskScores, reason: str) -> None:

@@ -39,8 +39,10 @@ COLUMNS: dict[str, Column] = {
     "depth rho": Column(
         "depth on real pairs, Spearman correlation with the mean of the teacher's maps of both sensors"
     ),
-    "AbsRel": Column("depth of rendered night scenes against the truth, mean |p - g| / g after alignment", False, 4),
-    "scene rho": Column("Spearman correlation with the nearness in rendered night scenes"),
+    "AbsRel night": Column("depth of rendered night scenes against the truth, mean |p - g| / g after alignment", False),
+    "rho night": Column("Spearman correlation with the true nearness, at night"),
+    "AbsRel smoke": Column("the same in smoke", False),
+    "rho smoke": Column("the same in smoke"),
 }
 
 

@@ -112,11 +112,17 @@ def test_depth_on_real_pairs_and_on_scenes(twin: TwinDepth) -> None:
         inverse = twin.fused(picture)
     below = torch.ones(1, 1, *SIZE, dtype=torch.bool)
     below[..., :10, :] = False
-    assert scores.values["scene rho"] == pytest.approx(spearman(inverse, -metres.clamp_max(99), below).item(), abs=1e-5)
-    assert 0 < (scores.values["AbsRel"] or 0) < 2
+    assert scores.values["rho night"] == pytest.approx(spearman(inverse, -metres.clamp_max(99), below).item(), abs=1e-5)
+    assert 0 < (scores.values["AbsRel night"] or 0) < 2
     assert -1 <= (scores.values["depth rho"] or -2) <= 1
+    grey = protocol.evaluate(
+        [TaskSample("p", picture[:, :1].expand(-1, 3, -1, -1), teacher=teacher)], reader="infrared"
+    )
     infrared = protocol.evaluate([TaskSample("p", picture[:, :1], teacher=teacher)], reader="infrared")
-    assert infrared.values["depth rho"] != scores.values["depth rho"] and "AbsRel" not in infrared.values
+    assert grey.values["depth rho"] == pytest.approx(
+        infrared.values["depth rho"], abs=1e-4
+    )  # a grey file with 3 channels
+    assert infrared.values["depth rho"] != scores.values["depth rho"] and "AbsRel night" not in infrared.values
 
 
 def test_nothing_given_is_na_with_its_reason(segmenter: SegmentationNetwork, twin: TwinDepth) -> None:
@@ -140,17 +146,17 @@ def test_unknown_tasks() -> None:
 def test_table_as_text_page_and_file(tmp_path: Path) -> None:
     one, other = TaskScores(), TaskScores(problems=["labels of x: bad"])
     for scores, values in ((one, (70.123, 0.2, 0.05)), (other, (65.0, 0.3, 0.07))):
-        for column, value in zip(("mIoU", "AP50", "AbsRel"), values, strict=True):
+        for column, value in zip(("mIoU", "AP50", "AbsRel night"), values, strict=True):
             scores.set(column, value)
     other.set("AP90", math.nan, "no object")
     table = TaskTable({"one": one, "other": other}, "the same for all")
     assert table.cells() == [
-        ["method", "mIoU", "AP50", "AP90", "AbsRel"],
-        ["one", "70.12", "0.200", "n/a", "0.0500"],
-        ["other", "65.00", "0.300", "n/a", "0.0700"],
+        ["method", "mIoU", "AP50", "AP90", "AbsRel night"],
+        ["one", "70.12", "0.200", "n/a", "0.050"],
+        ["other", "65.00", "0.300", "n/a", "0.070"],
     ]
     text = table.html()
-    assert '<td class="best">70.12</td>' in text and '<td class="best">0.0500</td>' in text and "AbsRel ↓" in text
+    assert '<td class="best">70.12</td>' in text and '<td class="best">0.050</td>' in text and "AbsRel night ↓" in text
     assert '<td class="second">0.200</td>' in text and "other: labels of x: bad" in text
     table.write_json(tmp_path / "tasks.json")
     again = TaskTable.from_dict(json.loads((tmp_path / "tasks.json").read_text()))
