@@ -1,14 +1,20 @@
 """The matching network: visible and infrared images to descriptors that agree where both show the same place.
 
-Two stems, one a modality, lead into one trunk: what differs between the sensors is met by the stems, what is common,
-shapes and their surroundings, is learned once. Descriptors have unit length; beside them stands a concentration
-kappa, the inverse temperature of the softmax over candidates. Trained by cross-entropy (InfoNCE, van den Oord et al.
-2018, with a learned temperature for each position), kappa grows where a match is sure and shrinks on sky and asphalt.
+What the two sensors share is where edges lie and how they run, not which side is brighter. So the first part is fixed:
+local contrast, then histograms of edge orientation without sign (histograms of oriented gradients, Dalal and Triggs
+2005; used densely for multimodal images by Ye et al. 2019, CFOG). The second part is learned: patterns of 5x5
+histograms at three scales, 36, 72 and 144 pixels wide, each brought to unit length, are projected linearly, and a
+perceptron adds to that. The projection starts as a rotation, the same for both modalities, and the perceptron at zero:
+the untrained network compares patterns of edges, and training starts from there.
+
+Descriptors have unit length; beside them stands a concentration kappa, the inverse temperature of the softmax over
+candidates. Trained by cross-entropy (InfoNCE, van den Oord et al. 2018, with a temperature for each position), kappa
+grows where a match is sure and shrinks on sky and asphalt.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -16,108 +22,118 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ldfusion.io.color import luma
+
 STRIDE = 4
 """Pixels of a descriptor cell; cell k covers the pixels 4k .. 4k + 3, its centre lies at 4k + 1.5."""
 MULTIPLE = 16
 """Height and width of the input are multiples of this."""
 MODALITIES = ("visible", "infrared")
 
+_BINS = 4
+_SIDE = 5
+_SCALES = 3
 _WINDOW = 31
+_CELLS = 9
 _MIN_STD = 0.01
+_MIN_ENERGY = 0.02
 _KAPPA_MAX = 40.0
+_KAPPA_START = 20.0
 
 
 def local_contrast(image: Tensor) -> Tensor:
     """Deviation from the local mean over the local standard deviation (31x31 pixels), of (B, 1, H, W) in [0, 1]."""
-    centre = _local_mean(image)
-    variance = (_local_mean(image.square()) - centre.square()).clamp_min(0)
+    centre = _local_mean(image, _WINDOW)
+    variance = (_local_mean(image.square(), _WINDOW) - centre.square()).clamp_min(0)
     return (image - centre) / (variance + _MIN_STD**2).sqrt()
 
 
-def edge_orientation(contrast: Tensor) -> Tensor:
-    """Structure tensor gx^2, gy^2, gx gy over its local mean, (B, 1, H, W) to (B, 3, H, W).
+def edge_histograms(image: Tensor) -> Tensor:
+    """Which way the edges of each cell of 4x4 pixels run.
 
-    Products of gradients do not tell a bright edge from a dark one, and no more do the two sensors agree on which side
-    of an edge is the brighter one: an invariance that the network need not learn.
+    Args:
+        image: (B, 1, H, W) in [0, 1], H and W multiples of 4.
+
+    Returns:
+        (B, 4, H/4, W/4): strength of the edges at 0, 45, 90 and 135 degrees, an edge and its negative alike.
     """
+    contrast = local_contrast(image)
     padded = F.pad(contrast, (1, 1, 1, 1), mode="replicate")
     gx = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
     gy = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
-    energy = _local_mean(gx.square() + gy.square())
-    return torch.cat([gx.square(), gy.square(), gx * gy], 1) / (energy + _MIN_STD)
+    square = gx.square() + gy.square()
+    # cosine and sine of the doubled angle: an edge and its negative have the same
+    double = torch.cat([gx.square() - gy.square(), 2 * gx * gy], 1) / square.clamp_min(1e-12)
+    angle = 2 * math.pi / _BINS * torch.arange(_BINS, device=image.device)
+    lobes = torch.stack([angle.cos(), angle.sin()], 1)[..., None, None].to(image.dtype)
+    bins = F.avg_pool2d(F.relu(F.conv2d(double, lobes)).pow(3) * square.sqrt().clamp(max=1.0), STRIDE)
+    smooth = torch.tensor([0.25, 0.5, 0.25], device=image.device, dtype=image.dtype).expand(_BINS, 1, 3)
+    bins = F.conv2d(F.pad(bins, (1, 1, 1, 1), mode="replicate"), smooth[:, :, None], groups=_BINS)
+    return F.conv2d(bins, smooth[..., None], groups=_BINS)
 
 
-def _local_mean(x: Tensor) -> Tensor:
-    half = _WINDOW // 2
-    # rows, then columns: 62 instead of 961 additions a pixel
-    x = F.avg_pool2d(x, (1, _WINDOW), 1, (0, half), count_include_pad=False)
-    return F.avg_pool2d(x, (_WINDOW, 1), 1, (half, 0), count_include_pad=False)
+def equalise(bins: Tensor) -> tuple[Tensor, Tensor]:
+    """Histograms relative to the edges of the 9x9 cells around, as square roots around zero, and the patterns' length.
+
+    Args:
+        bins: (B, 4, h, w).
+
+    Returns:
+        (B, 4, h, w), and (B, 1, h, w): the length of the vector of 5x5 of these histograms, every second cell.
+    """
+    energy = _local_mean(bins.mean(1, keepdim=True), _CELLS)
+    shares = (bins / (energy + _MIN_ENERGY)).clamp_min(1e-6).sqrt()
+    shares = shares - _local_mean(shares.mean(1, keepdim=True), _CELLS)
+    ones = torch.ones(1, 1, _SIDE, _SIDE, device=bins.device, dtype=bins.dtype)
+    length = F.conv2d(shares.square().sum(1, keepdim=True), ones, padding=_SIDE - 1, dilation=2)
+    return shares, length.clamp_min(1e-6).sqrt()
 
 
-class _Block(nn.Module):
-    """x + conv(SiLU(conv(x))), normalised; starts as the identity."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.SiLU(inplace=True),
-            nn.Conv2d(width, width, 3, padding=1, bias=False),
-            nn.BatchNorm2d(width),
-        )
-        last = self.body[-1]
-        assert isinstance(last, nn.BatchNorm2d)
-        nn.init.zeros_(last.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.silu(x + self.body(x))
+def _local_mean(x: Tensor, window: int) -> Tensor:
+    half = window // 2
+    # rows, then columns: 2 n instead of n^2 additions a pixel
+    x = F.avg_pool2d(x, (1, window), 1, (0, half), count_include_pad=False)
+    return F.avg_pool2d(x, (window, 1), 1, (half, 0), count_include_pad=False)
 
 
-def _halve(inputs: int, outputs: int) -> nn.Sequential:
-    # 4x4 instead of 3x3: the result's pixels lie in the middle of the 2x2 pixels they stand for, also when warped
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.SiLU(inplace=True)
+def _patterns(hidden: int, dim: int) -> nn.ModuleList:
+    """A convolution over 5x5 histograms, every second cell, for each scale; the first outputs are a rotation."""
+    scales = nn.ModuleList(
+        nn.Conv2d(_BINS, dim + hidden, _SIDE, padding=_SIDE - 1, dilation=2, bias=False) for _ in range(_SCALES)
     )
+    rotation = nn.init.orthogonal_(torch.empty(dim, _SCALES * _BINS * _SIDE**2))
+    for scale, part in zip(scales, rotation.chunk(_SCALES, 1), strict=True):
+        assert isinstance(scale, nn.Conv2d)
+        with torch.no_grad():
+            scale.weight[:dim] = part.view(dim, _BINS, _SIDE, _SIDE)
+            scale.weight[dim:] *= _SIDE * _BINS**0.5  # patterns have unit length, not unit variance
+    return scales
 
 
 class MatchingNetwork(ModelMixin, ConfigMixin):
-    """Descriptors at a quarter of the resolution, from features at 1/4, 1/8 and 1/16.
+    """Descriptors at a quarter of the resolution.
 
     Args:
-        widths: channels at 1/2 (stem), 1/4 (stem), 1/8 and 1/16 (trunk).
-        blocks: residual blocks at 1/4, 1/8 and 1/16.
+        hidden: width of the perceptron's hidden layer.
         dim: length of a descriptor.
     """
 
     @register_to_config
-    def __init__(
-        self, widths: Sequence[int] = (24, 48, 96, 128), blocks: Sequence[int] = (1, 2, 2), dim: int = 64
-    ) -> None:
+    def __init__(self, hidden: int = 128, dim: int = 96) -> None:
         super().__init__()
-        if len(widths) != 4 or len(blocks) != 3:
-            raise ValueError(f"need four widths and three numbers of blocks, got {tuple(widths)} and {tuple(blocks)}")
-        half, quarter, eighth, sixteenth = widths
-        self.stems = nn.ModuleDict(
-            {
-                name: nn.Sequential(
-                    _halve(channels, half), _halve(half, quarter), *(_Block(quarter) for _ in range(blocks[0]))
-                )
-                for name, channels in (("visible", 7), ("infrared", 5))
-            }
-        )
-        self.eighth = nn.Sequential(_halve(quarter, eighth), *(_Block(eighth) for _ in range(blocks[1])))
-        self.sixteenth = nn.Sequential(_halve(eighth, sixteenth), *(_Block(sixteenth) for _ in range(blocks[2])))
-        self.laterals = nn.ModuleList(nn.Conv2d(width, dim, 1) for width in (quarter, eighth, sixteenth))
-        self.merge_eighth, self.merge_quarter = _Block(dim), _Block(dim)
-        self.head = nn.Conv2d(dim, dim + 1, 3, padding=1)
+        self.dim = dim
+        self.stems = nn.ModuleDict({name: _patterns(hidden, dim) for name in MODALITIES})
+        self.stems[MODALITIES[1]].load_state_dict(self.stems[MODALITIES[0]].state_dict())
+        self.biases = nn.ParameterDict({name: nn.Parameter(torch.zeros(hidden)) for name in MODALITIES})
+        self.heads = nn.ModuleDict({name: nn.Conv2d(hidden, dim + 1, 1) for name in MODALITIES})
+        for head in self.heads.values():
+            assert isinstance(head, nn.Conv2d) and head.bias is not None
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
 
     def forward(self, visible: Tensor, infrared: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """Descriptors of pairs of one size, in one pass of the trunk; see `describe` for the parts of the result."""
-        count = visible.shape[0]
-        x = torch.cat([self._stem(visible, "visible"), self._stem(infrared, "infrared")])
-        descriptors, kappa = self._trunk(x)
-        return (descriptors[:count], kappa[:count]), (descriptors[count:], kappa[count:])
+        """`describe` of the visible and of the infrared images."""
+        return self.describe(visible, "visible"), self.describe(infrared, "infrared")
 
     def describe(self, image: Tensor, modality: str) -> tuple[Tensor, Tensor]:
         """Descriptors of one modality.
@@ -132,32 +148,26 @@ class MatchingNetwork(ModelMixin, ConfigMixin):
         Raises:
             ValueError: another shape.
         """
-        return self._trunk(self._stem(image, modality))
-
-    def _stem(self, image: Tensor, modality: str) -> Tensor:
         channels = 3 if modality == "visible" else 1
         if image.shape[1] != channels or image.shape[-2] % MULTIPLE or image.shape[-1] % MULTIPLE:
             raise ValueError(
                 f"{modality} of shape {tuple(image.shape)}: need {channels} channels and sides that are multiples "
                 f"of {MULTIPLE}"
             )
-        grey = image.mean(1, keepdim=True)
-        spread = (grey - grey.mean((2, 3), keepdim=True)).square().mean((2, 3), keepdim=True)
-        whole = (image - grey.mean((2, 3), keepdim=True)) / (spread + _MIN_STD**2).sqrt()
-        contrast = local_contrast(grey)
-        x = torch.cat([whole, contrast, edge_orientation(contrast)], 1).contiguous(memory_format=torch.channels_last)
-        stem: Tensor = self.stems[modality](x)
-        return stem
-
-    def _trunk(self, quarter: Tensor) -> tuple[Tensor, Tensor]:
-        eighth = self.eighth(quarter)
-        sixteenth = self.sixteenth(eighth)
-        x = self.merge_eighth(_double(self.laterals[2](sixteenth)) + self.laterals[1](eighth))
-        x = self.merge_quarter(_double(x) + self.laterals[0](quarter))
-        out = self.head(x).float()
-        kappa = 1 + (_KAPPA_MAX - 1) * torch.sigmoid(out[:, -1:])
-        return F.normalize(out[:, :-1], dim=1), kappa
+        with torch.autocast(image.device.type, enabled=False):  # variances of half precision would be noise
+            bins = edge_histograms(luma(image) if channels == 3 else image)
+        total = bins.new_zeros(())
+        for level in range(_SCALES):
+            scale = self.stems[modality].get_submodule(str(level))
+            shares, length = equalise(bins if level == 0 else F.avg_pool2d(bins, 2**level))
+            pattern = scale(shares.contiguous(memory_format=torch.channels_last)) / length
+            total = total + (_enlarge(pattern, bins.shape[-2:]) if level else pattern)
+        hidden = F.silu(total[:, self.dim :] + self.biases[modality][:, None, None])
+        out = self.heads[modality](hidden)
+        offset = math.log((_KAPPA_START - 1) / (_KAPPA_MAX - _KAPPA_START))
+        kappa = 1 + (_KAPPA_MAX - 1) * torch.sigmoid(out[:, self.dim :].float() + offset)
+        return F.normalize((total[:, : self.dim] + out[:, : self.dim]).float(), dim=1), kappa
 
 
-def _double(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+def _enlarge(x: Tensor, size: torch.Size) -> Tensor:
+    return F.interpolate(x, size, mode="bilinear", align_corners=False)
