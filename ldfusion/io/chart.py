@@ -12,7 +12,7 @@ Curve = Sequence[tuple[float, float]]
 
 COLOURS = ("#0b6bcb", "#d1590b", "#1a7f37", "#8250df", "#cf222e", "#57606a")
 _PAPER, _INK, _SOFT, _RULE = "#ffffff", "#1f2328", "#59636e", "#d8dee4"
-_PANEL, _LEFT, _BOTTOM, _TOP, _RIGHT = (640, 420), 78, 62, 48, 24
+_PANEL, _LEFT, _BOTTOM, _TOP, _RIGHT = (640, 440), 78, 62, 68, 24
 
 
 def line_charts(panels: Mapping[str, Mapping[str, Curve]], x_label: str, y_label: str) -> Image.Image:
@@ -78,7 +78,7 @@ def _panel(
     draw.line([(x0, y0), (x1, y0)], _SOFT)
     draw.text(((x0 + x1) / 2, height - 26), labels[0], _SOFT, font, anchor="ma")
     if labels[1]:
-        draw.text((left + 8, y1 - 22), labels[1], _SOFT, font)
+        draw.text((left + 16, y1 - 26), labels[1], _SOFT, font)
     for index, (name, curve) in enumerate(curves.items()):
         colour = COLOURS[index % len(COLOURS)]
         shown = [place(*p) for p in curve if all(map(math.isfinite, p))]

@@ -12,7 +12,8 @@ rotation and scale first, then affine, then the perspective. Oriented gradients 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ from torch.nn import functional as F
 from ldfusion.config import nearest
 from ldfusion.errors import InputError
 from ldfusion.io.size import resize
-from ldfusion.registration.directions import detail, edge_directions
+from ldfusion.registration.ascent import Level, Scale, climb, transforms
+from ldfusion.registration.directions import edge_directions
 from ldfusion.registration.inputs import grey
 from ldfusion.registration.warp import Matrix, Size, resize_matrix
 from ldfusion.types import Registration
@@ -34,23 +36,10 @@ MODELS = {"similarity": 4, "affine": 6, "homography": 8}
 TRUSTED = 0.5
 """Score from which a registration is trusted."""
 
-_BASE = 160
+BASE = 160
 """Longer side of the smallest picture of the pyramid, pixels; each level doubles it."""
-_OVERLAP = 0.5
-"""Share of the visible image that must be covered for the full correlation to count."""
 _EMPTY = 1 / 255
 """Infrared values up to this in a whole neighbourhood are a border without data."""
-
-
-@dataclass(frozen=True)
-class Level:
-    """One round of the ascent: picture (``_BASE * 2**octave`` wide), sigma in its pixels, steps, rate, freedom."""
-
-    octave: int
-    sigma: float
-    steps: int
-    rate: float
-    freedom: int
 
 
 COARSE = (Level(0, 8.0, 50, 0.03, 4), Level(0, 4.0, 40, 0.015, 4))
@@ -65,79 +54,18 @@ STARTS = (0.7, 0.85, 1.0)
 aspect so that it just covers it."""
 
 
-def transforms(parameters: Tensor) -> Tensor:
-    """(B, 8) parameters -> (B, 3, 3), visible -> infrared coordinates, both centred and in half visible widths.
-
-    Shift x, y; angle; log scale; log aspect / 2; shear; perspective x, y. All zero is the identity.
-    """
-    tx, ty, angle, scale, aspect, shear, px, py = parameters.unbind(1)
-    cos, sin, s = torch.cos(angle), torch.sin(angle), torch.exp(scale)
-    stretch, one = torch.exp(aspect), torch.ones_like(tx)
-    rows = [s * cos * stretch, shear - s * sin, tx, s * sin, s * cos / stretch, ty, px, py, one]
-    return torch.stack(rows, dim=1).view(-1, 3, 3)
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Both images at one octave: maps and where they hold data; the infrared at a working scale of its own."""
-
-    fixed: Tensor
-    fixed_seen: Tensor
-    moving: Tensor
-    moving_seen: Tensor
-
-    def grid(self, matrices: Tensor) -> Tensor:
-        """(B, H, W, 2) sampling grid on the infrared maps for centred transforms (B, 3, 3)."""
-        (h, w), (mh, mw) = self.fixed.shape[-2:], self.moving.shape[-2:]
-        unit = w / 2
-        y, x = torch.meshgrid(
-            (torch.arange(h, device=matrices.device) - (h - 1) / 2) / unit,
-            (torch.arange(w, device=matrices.device) - (w - 1) / 2) / unit,
-            indexing="ij",
-        )
-        points = torch.stack([x, y, torch.ones_like(x)], dim=-1).view(1, -1, 3) @ matrices.transpose(1, 2)
-        points = points[..., :2] / points[..., 2:].clamp_min(0.1)
-        points = points * torch.tensor([2 * unit / (mw - 1), 2 * unit / (mh - 1)], device=matrices.device)
-        return points.view(-1, h, w, 2)
-
-
-def correlation(scale: Scale, fixed: Tensor, moving: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-    """Correlation (B,) of the detail maps under transforms, over the overlap, and the covered share (B,)."""
-    count = len(parameters)
-    grid = scale.grid(transforms(parameters))
-    sampled = F.grid_sample(moving.expand(count, -1, -1, -1), grid, padding_mode="zeros", align_corners=True)
-    warped, seen = sampled[:, :-1], sampled[:, -1:] * scale.fixed_seen
-    warped = warped * scale.fixed_seen
-    product = (warped * fixed).sum((1, 2, 3))
-    energy = warped.square().sum((1, 2, 3)) * (fixed.square().sum(1, keepdim=True) * seen).sum((1, 2, 3))
-    return product / (energy + 1e-9).sqrt(), seen.mean((1, 2, 3))
-
-
-def climb(scale: Scale, level: Level, parameters: Tensor) -> tuple[Tensor, Tensor]:
-    """Raise the correlation from each of (B, 8) parameters; the new ones and their worth (B,)."""
-    fixed = detail(scale.fixed, scale.fixed_seen, level.sigma)
-    moving = torch.cat([detail(scale.moving, scale.moving_seen, level.sigma), scale.moving_seen], dim=1)
-    free = (torch.arange(8, device=parameters.device) < level.freedom).float()
-    start = parameters.detach()
-    change = torch.zeros_like(start, requires_grad=True)
-    optimizer = torch.optim.Adam([change], lr=level.rate)
-    for step in range(level.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = level.rate * (1 - 0.8 * step / level.steps)
-        value, covered = correlation(scale, fixed, moving, start + change * free)
-        worth = value * (covered / _OVERLAP).clamp(max=1)
-        optimizer.zero_grad()
-        (-worth.sum()).backward()
-        optimizer.step()
-    with torch.no_grad():
-        found = start + change * free
-        value, covered = correlation(scale, fixed, moving, found)
-    return found, value * (covered / _OVERLAP).clamp(max=1)
+WIDER: tuple[tuple[float, float, float, float], ...] = (
+    *((tx, ty, 0.0, scale) for scale in (0.6, 0.9) for tx, ty in ((-0.2, 0.0), (0.2, 0.0), (0.0, -0.2), (0.0, 0.2))),
+    (0.0, 0.0, -0.15, 0.9),
+    (0.0, 0.0, 0.15, 0.9),
+    (0.0, 0.0, 0.0, 1.3),
+)
+"""Starts (shift x, y in half visible widths, angle in radians, scale) that are tried where those do not succeed."""
 
 
 def working_sizes(visible: Size, infrared: Size, octave: int) -> tuple[Size, Size]:
     """Sizes of both pictures at an octave: the visible one's longer side, and the infrared one where it just covers."""
-    factor = _BASE * 2**octave / max(visible)
+    factor = BASE * 2**octave / max(visible)
     fixed = (max(8, round(visible[0] * factor)), max(8, round(visible[1] * factor)))
     cover = max(fixed[0] / infrared[0], fixed[1] / infrared[1])
     return fixed, (max(8, round(infrared[0] * cover)), max(8, round(infrared[1] * cover)))
@@ -184,24 +112,36 @@ class OrientationRegistrar:
         fixed, moving = grey(visible).to(self.device), infrared.to(self.device)
         sizes = ((fixed.shape[-2], fixed.shape[-1]), (moving.shape[-2], moving.shape[-1]))
         scales = {octave: _scale(fixed, moving, *working_sizes(*sizes, octave)) for octave in (0, 1)}
-        begin = torch.zeros(len(self.starts), 8, device=self.device)
-        if start is None:
-            begin[:, 3] = torch.tensor(self.starts, device=self.device).log()
+        if start is not None:
+            found, worth = self._ascend(scales, to_parameters(start, *sizes))
         else:
-            begin = to_parameters(start, *sizes).to(self.device)
-        with torch.enable_grad():
-            worth = torch.zeros(len(begin))
-            for level in COARSE:
-                begin, worth = climb(scales[level.octave], level, begin)
-            begin = begin[worth.argmax()][None]
-            for level in FINE:
-                freedom = min(level.freedom, MODELS[self.model])
-                level = Level(level.octave, level.sigma, level.steps, level.rate, freedom)
-                begin, worth = climb(scales[level.octave], level, begin)
-        matrix = to_matrix(begin, *sizes)
-        score = confidence(float(worth[0]))
+            found, worth = self._ascend(scales, _starts([(0.0, 0.0, 0.0, scale) for scale in self.starts]))
+            if confidence(worth) < TRUSTED:
+                other, better = self._ascend(scales, _starts(WIDER))
+                found, worth = (other, better) if better > worth else (found, worth)
+        matrix = to_matrix(found, *sizes)
+        score = confidence(worth)
         model: Any = "homography" if self.model == "homography" else "affine"
         return Registration(matrix, model, score, score >= TRUSTED)
+
+    def _ascend(self, scales: Mapping[int, Scale], starts: Tensor) -> tuple[Tensor, float]:
+        """The best parameters (1, 8) reached from (B, 8) starts, and their worth."""
+        with torch.enable_grad():
+            found, worth = starts.to(self.device), torch.zeros(len(starts))
+            for level in COARSE:
+                found, worth = climb(scales[level.octave], level, found)
+            found = found[worth.argmax()][None]
+            for level in FINE:
+                bounded = replace(level, freedom=min(level.freedom, MODELS[self.model]))
+                found, worth = climb(scales[level.octave], bounded, found)
+        return found, float(worth[0])
+
+
+def _starts(given: Sequence[tuple[float, float, float, float]]) -> Tensor:
+    parameters = torch.zeros(len(given), 8)
+    parameters[:, :4] = torch.tensor(given)
+    parameters[:, 3].log_()
+    return parameters
 
 
 def _scale(fixed: Tensor, moving: Tensor, fixed_size: Size, moving_size: Size) -> Scale:

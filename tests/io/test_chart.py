@@ -27,7 +27,7 @@ def test_a_falling_curve_falls_and_a_flat_one_is_flat() -> None:
     falling = [(float(k), 1.0 - k / 10) for k in range(11)]
     flat = [(float(k), 0.5) for k in range(11)]
     picture = np.asarray(line_charts({"one": {"falling": falling, "flat": flat}, "two": {"flat": flat}}, "x", "y"))
-    assert picture.shape == (420, 1280, 3)
+    assert picture.shape == (440, 1280, 3)
     first = where(picture[:, :640], COLOURS[0])
     first = first[first[:, 1] < 400]  # without the legend
     top, bottom = first[first[:, 1].argmin()], first[first[:, 1].argmax()]

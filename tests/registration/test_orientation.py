@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ldfusion.errors import InputError
+from ldfusion.registration.ascent import transforms
 from ldfusion.registration.directions import DIRECTIONS, detail, edge_directions, smooth
 from ldfusion.registration.methods import load_registrar
 from ldfusion.registration.misalign import MisalignmentRange, cut_pair
@@ -16,7 +17,6 @@ from ldfusion.registration.orientation import (
     confidence,
     to_matrix,
     to_parameters,
-    transforms,
 )
 from ldfusion.registration.warp import corners, transform_points
 

@@ -47,7 +47,7 @@ def test_a_small_study_trains_every_network_on_every_input(
     assert json.loads((tmp_path / "inputs.json").read_text()).keys() == rows.keys()
     assert (tmp_path / "inputs.md").read_text() == table(rows) + "\n"
     with Image.open(tmp_path / "inputs.png") as picture:
-        assert picture.size == (640, 420) and len(picture.getcolors(100_000)) > 5
+        assert picture.size == (640, 440) and len(picture.getcolors(100_000)) > 5
     before = (tmp_path / "voxelmorph-grey" / "weights" / "config.json").stat().st_mtime_ns
     again = study(tmp_path, words)
     assert again["voxelmorph/masks"]["curve"] == rows["voxelmorph/masks"]["curve"]
