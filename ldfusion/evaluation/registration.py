@@ -39,8 +39,8 @@ from ldfusion.types import Registration
 
 LIMITS = (3, 5, 10, 20)
 """Pixels under which shares are counted."""
-SUCCESS = 10.0
-"""Error in pixels below which a pair counts as registered, for the precision and recall of `trusted`."""
+SUCCESSES = (10.0, 20.0)
+"""Errors in pixels below which a pair counts as registered, for the precision and recall of `trusted`."""
 _GRID_STEP = 8
 
 
@@ -151,9 +151,9 @@ def measure(registrar: Registrar, pairs: Iterable[TruePair]) -> list[Outcome]:
     return outcomes
 
 
-def precision_recall(outcomes: Sequence[Outcome]) -> tuple[float, float]:
-    """Of the trusted results the share under `SUCCESS`, and of those under it the trusted share; NaN where none is."""
-    good = [o.error < SUCCESS for o in outcomes]
+def precision_recall(outcomes: Sequence[Outcome], limit: float) -> tuple[float, float]:
+    """Of the trusted results the share under ``limit``, and of those under it the trusted share; NaN where none is."""
+    good = [o.error < limit for o in outcomes]
     both = sum(g and o.trusted for g, o in zip(good, outcomes, strict=True))
     trusted = sum(o.trusted for o in outcomes)
     return (both / trusted if trusted else math.nan), (both / sum(good) if any(good) else math.nan)
@@ -172,13 +172,19 @@ def summary(method: str, outcomes: Sequence[Outcome]) -> list[str]:
         f"{np.median(grid):.1f}",
         *(f"{100 * (errors < limit).mean():.0f}%" for limit in LIMITS),
         f"{np.mean([o.seconds for o in outcomes]):.2f}",
-        *(NOT_AVAILABLE if math.isnan(value) else f"{value:.2f}" for value in precision_recall(outcomes)),
+        *("/".join(_share(value) for value in precision_recall(outcomes, limit)) for limit in SUCCESSES),
     ]
     return [method, str(len(outcomes)), *figures]
 
 
-HEADING = ["method", "pairs", "median", "mean", "grid", *(f"<{limit}px" for limit in LIMITS), "s/pair", "prec.", "rec."]
-"""Columns: corner error in visible pixels (median, mean), median grid error, shares, seconds, `trusted` at 10 px."""
+def _share(value: float) -> str:
+    return NOT_AVAILABLE if math.isnan(value) else f"{value:.2f}"
+
+
+_TRUST = [f"P/R@{limit:g}" for limit in SUCCESSES]
+HEADING = ["method", "pairs", "median", "mean", "grid", *(f"<{limit}px" for limit in LIMITS), "s/pair", *_TRUST]
+"""Columns: corner error in visible pixels (median, mean), median grid error, shares of pairs under a corner error,
+seconds, precision / recall of `trusted` for corner errors under 10 and 20 pixels."""
 
 
 def thread_count(threads: int) -> None:

@@ -39,7 +39,7 @@ def ransac(matches: Matches, threshold: float) -> tuple[Matrix, float]:
     return np.vstack([found, [0, 0, 1]]), float(matches.weight[mask[:, 0] > 0].sum())
 
 
-def fit(matches: Matches, start: Matrix, model: str, scale: float, frame: tuple[int, int]) -> tuple[Matrix, Matrix]:
+def fit(matches: Matches, start: Matrix, model: str, scale: float, frame: tuple[int, int]) -> Matrix:
     """Robust weighted least squares by Gauss-Newton, started from an estimate.
 
     Each match weighs its own weight times the Cauchy weight 1 / (1 + (r / scale)^2) of its residual. A homography's two
@@ -53,7 +53,7 @@ def fit(matches: Matches, start: Matrix, model: str, scale: float, frame: tuple[
         frame: (height, width) of the moving image; parameters are fitted in coordinates of -1 to 1 over it.
 
     Returns:
-        The matrix, and the (8, 8) covariance of its parameters in the normalised coordinates (affine: 6 of them).
+        The matrix, moving -> fixed.
     """
     height, width = frame
     centre, half = np.array([(width - 1) / 2, (height - 1) / 2]), np.array([width / 2, height / 2])
@@ -66,7 +66,6 @@ def fit(matches: Matches, start: Matrix, model: str, scale: float, frame: tuple[
         h = _affine_part(h)
     prior = np.zeros(size)
     prior[6:] = _CORRELATED * (_MATCH_SIGMA / _PERSPECTIVE_SIGMA) ** 2
-    normal = np.eye(size)
     for _ in range(_ROUNDS):
         jacobian, predicted = _jacobian(h, u, size)
         residual = matches.fixed - predicted
@@ -82,19 +81,7 @@ def fit(matches: Matches, start: Matrix, model: str, scale: float, frame: tuple[
         if np.abs(step[:6]).max() < 1e-3:
             break
     matrix = h @ to_unit
-    covariance = np.asarray(np.linalg.inv(normal) * _CORRELATED * _MATCH_SIGMA**2, dtype=np.float64)
-    return matrix / matrix[2, 2], covariance
-
-
-def corner_sigma(matrix: Matrix, covariance: Matrix, frame: tuple[int, int]) -> float:
-    """Expected error in fixed pixels, root mean square over the corners of the moving frame."""
-    height, width = frame
-    unit = np.array([[1, 0, (width - 1) / 2], [0, 1, (height - 1) / 2], [0, 0, 1]]) @ np.diag(
-        [width / 2, height / 2, 1]
-    )
-    h = matrix @ unit
-    jacobian, _ = _jacobian(h / h[2, 2], np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]]), len(covariance))
-    return float(np.sqrt(np.einsum("nki,ij,nkj->n", jacobian, covariance, jacobian).mean()))
+    return matrix / matrix[2, 2]
 
 
 def _affine_part(h: Matrix) -> Matrix:

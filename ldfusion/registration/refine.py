@@ -24,8 +24,8 @@ from ldfusion.errors import InputError
 from ldfusion.io.size import resize
 from ldfusion.registration.correspond import Described, Matches, local_matches, mutual_matches
 from ldfusion.registration.descriptors import MULTIPLE, STRIDE, MatchingNetwork
-from ldfusion.registration.fit import corner_sigma, fit, ransac
-from ldfusion.registration.score import Evidence, agreement, quality
+from ldfusion.registration.fit import fit, ransac
+from ldfusion.registration.score import TRUSTED, agreement, quality
 from ldfusion.registration.warp import (
     Matrix,
     Size,
@@ -41,24 +41,26 @@ from ldfusion.types import Registration, TransformModel
 from ldfusion.weights import component_folder
 
 MODELS = ("homography", "affine")
-TRUSTED = 0.5
-"""Score from which a registration is trusted."""
-
 _ROUNDS = ((6, 2, "affine"), (5, 2, "last"), (3, 2, "last"))
 """Window radius in cells, step between the cells that are asked, and model of each round."""
 _POLISH = ((4, 2, "last"), (3, 2, "last"))
 """The same at twice the working size."""
 _FEWEST = 30
 """Matches below which nothing is fitted."""
-_SURE = 0.6
-"""Score at which no further start is tried."""
+_SURE = 0.4
+"""Agreement at which no further start is tried."""
 _SCALE = 2.0
 """Residual in pixels of the size that is worked at, at which a match has lost half its weight."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Infrared pixels -> working pixels of the visible image, and what speaks for it."""
+    """Infrared pixels -> working pixels of the visible image.
+
+    Attributes:
+        matrix: the transform.
+        support: what speaks for it: weight of the agreeing matches of a start, `agreement` of a result.
+    """
 
     matrix: Matrix
     support: float
@@ -111,17 +113,19 @@ class RefineRegistrar:
                 break
         assert best is not None
         matrix = invert(resize_matrix(fixed, size)) @ best.matrix
-        if best.support >= TRUSTED:
+        score = quality(best.support)
+        trusted = score >= TRUSTED
+        if trusted:
             matrix = self._polish(visible, infrared, matrix, (2 * size[0], 2 * size[1]))
         model: TransformModel = "homography" if self.model == "homography" else "affine"
-        return Registration(matrix / matrix[2, 2], model, best.support, best.support >= TRUSTED)
+        return Registration(matrix / matrix[2, 2], model, score, trusted)
 
     def _polish(self, visible: Tensor, infrared: Tensor, matrix: Matrix, size: Size) -> Matrix:
         """The last rounds, at a larger size; what they make of a matrix infrared -> visible pixels."""
         to_larger = resize_matrix((visible.shape[-2], visible.shape[-1]), size)
         described = self._describe(resize(visible, size), "visible")
         found = self._rounds(described, infrared, to_larger @ matrix, size, _POLISH)
-        return matrix if found is None else invert(to_larger) @ found[0]
+        return matrix if found is None else invert(to_larger) @ found
 
     def _describe(self, image: Tensor, modality: str, valid: Tensor | None = None) -> Described:
         """Describe (1, C, H, W), sides multiples of 16; ``valid`` (H, W) bool marks the pixels that count."""
@@ -152,9 +156,8 @@ class RefineRegistrar:
 
     def _rounds(
         self, visible: Described, infrared: Tensor, matrix: Matrix, size: Size, rounds: tuple[tuple[int, int, str], ...]
-    ) -> tuple[Matrix, Matrix] | None:
-        """Rounds of warping, matching and fitting: the matrix and its covariance; None when they lead nowhere."""
-        covariance = np.eye(6)
+    ) -> Matrix | None:
+        """Rounds of warping, matching and fitting; None when they lead nowhere."""
         for radius, step, model in rounds:
             matches = local_matches(visible, self._warped(infrared, matrix, size), radius, step)
             if len(matches) < _FEWEST:
@@ -162,20 +165,17 @@ class RefineRegistrar:
             moving = transform_points(invert(matrix), matches.moving)
             kept = Matches(matches.fixed, moving, matches.weight)
             model = self.model if model == "last" else model
-            matrix, covariance = fit(kept, matrix, model, _SCALE, _size(infrared))
+            matrix = fit(kept, matrix, model, _SCALE, _size(infrared))
             if not _plausible(matrix, _size(infrared), size):
                 return None
-        return matrix, covariance
+        return matrix
 
     def _refine(self, visible: Described, infrared: Tensor, start: Matrix, size: Size) -> Estimate:
-        """What the rounds make of a start; the support is the score of the result."""
+        """What the rounds make of a start; the support is its agreement."""
         found = self._rounds(visible, infrared, start, size, _ROUNDS)
         if found is None:
             return Estimate(start, 0.0)
-        matrix, covariance = found
-        here = agreement(visible, self._warped(infrared, matrix, size))
-        evidence = Evidence(*here, corner_sigma(matrix, covariance, _size(infrared)) / max(size))
-        return Estimate(matrix, quality(evidence))
+        return Estimate(found, agreement(visible, self._warped(infrared, found, size)))
 
 
 def working_size(size: Size, longer: float) -> Size:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ldfusion.registration.correspond import Matches
-from ldfusion.registration.fit import corner_sigma, fit, ransac
+from ldfusion.registration.fit import fit, ransac
 from ldfusion.registration.warp import corners, transform_points
 
 FRAME = (240, 320)
@@ -42,29 +42,17 @@ def test_too_few_matches_have_no_support() -> None:
 @pytest.mark.parametrize("model", ["affine", "homography"])
 def test_exact_matches_give_the_exact_transform(model: str) -> None:
     truth = HOMOGRAPHY if model == "homography" else np.vstack([HOMOGRAPHY[:2], [0, 0, 1]])
-    matrix, _ = fit(make(truth, 5000, 0, 0), SIMILAR, model, 5, FRAME)
+    matrix = fit(make(truth, 5000, 0, 0), SIMILAR, model, 5, FRAME)
     assert error(matrix, truth) < (0.4 if model == "homography" else 1e-3)  # the prior pulls a little
     assert matrix[2, 2] == 1 and (model == "homography" or np.array_equal(matrix[2], [0, 0, 1]))
 
 
 def test_wrong_matches_hardly_matter() -> None:
-    matrix, covariance = fit(make(HOMOGRAPHY, 3000, 1.0, 0.4), SIMILAR, "homography", 2, FRAME)
+    matrix = fit(make(HOMOGRAPHY, 3000, 1.0, 0.4), SIMILAR, "homography", 2, FRAME)
     assert error(matrix, HOMOGRAPHY) < 1.5
-    assert covariance.shape == (8, 8) and np.allclose(covariance, covariance.T)
-
-
-def test_matches_of_one_corner_leave_the_others_uncertain() -> None:
-    every = make(HOMOGRAPHY, 3000, 1.0, 0)
-    near = (every.moving < (80, 60)).all(1)
-    few = Matches(every.fixed[near], every.moving[near], every.weight[near])
-    sigmas = []
-    for matches in (every, few):
-        matrix, covariance = fit(matches, SIMILAR, "homography", 2, FRAME)
-        sigmas.append(corner_sigma(matrix, covariance, FRAME))
-    assert sigmas[0] < 2 and sigmas[1] > 5 * sigmas[0]
 
 
 def test_the_affine_start_of_a_homography_is_its_tangent() -> None:
-    matrix, _ = fit(make(HOMOGRAPHY, 3000, 0, 0), HOMOGRAPHY, "affine", 50, FRAME)
+    matrix = fit(make(HOMOGRAPHY, 3000, 0, 0), HOMOGRAPHY, "affine", 50, FRAME)
     middle = np.array([[(FRAME[1] - 1) / 2, (FRAME[0] - 1) / 2]])
     assert np.abs(transform_points(matrix, middle) - transform_points(HOMOGRAPHY, middle)).max() < 1
