@@ -33,6 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     video.add_argument("--data", type=Path, required=True)
     video.add_argument("-o", "--output", type=Path, required=True, help="folder of the videos")
     video.add_argument("--seconds", type=float, default=3.0, help="of each clip")
+    video.add_argument("--registration", default="edges", help="method that registers the frames")
     video.add_argument("--methods", nargs="+", default=["laplacian", "zero-learning", "ldfusion"])
     args = parser.parse_args(argv)
 
@@ -62,8 +63,8 @@ def _measure(args: argparse.Namespace) -> str:
         from ldfusion.evaluation.video import load_methods, measure_clips, render_rows
         from ldfusion.registration import load_registrar
 
-        methods = load_methods(args.methods)
-        return render_rows(measure_clips(args.data, methods, load_registrar(), args.seconds, args.output), args.seconds)
+        methods, registrar = load_methods(args.methods), load_registrar(args.registration)
+        return render_rows(measure_clips(args.data, methods, registrar, args.seconds, args.output), args.seconds)
     from ldfusion import weights
     from ldfusion.evaluation import benchmarks
     from ldfusion.evaluation.report import render
