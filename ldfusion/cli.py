@@ -16,11 +16,20 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ldfusion import __version__
-from ldfusion.commands import caption, demo, depth, evaluate, fuse, video
+from ldfusion.commands import caption, demo, depth, evaluate, frames, fuse, register, video
 from ldfusion.commands.terminal import say
 from ldfusion.errors import LDFusionError
 
-COMMANDS = {"fuse": fuse, "depth": depth, "caption": caption, "evaluate": evaluate, "video": video, "demo": demo}
+COMMANDS = {
+    "fuse": fuse,
+    "register": register,
+    "depth": depth,
+    "caption": caption,
+    "evaluate": evaluate,
+    "video": video,
+    "frames": frames,
+    "demo": demo,
+}
 INTERRUPTED = 130
 
 

@@ -25,6 +25,18 @@ def main(argv: list[str] | None = None) -> int:
     ablation.add_argument("--config", default="configs/fusion.yaml")
     ablation.add_argument("-o", "--output", type=Path, required=True)
     ablation.add_argument("overrides", nargs="*")
+    registration = commands.add_parser("registration", help="registration methods on real and warped pairs")
+    registration.add_argument("--data", type=Path, required=True)
+    registration.add_argument("--methods", nargs="+", help="some of them (default: all)")
+    registration.add_argument("--sets", nargs="+", help="val, other, warped, strangers (default: all)")
+    registration.add_argument("--threads", type=int, default=2)
+    registration.add_argument("--limit", type=int, default=0, help="pairs of each set (default: all)")
+    registration.add_argument("-o", "--output", type=Path, help="JSON file for the figures of every pair")
+    registered = commands.add_parser(
+        "registered-fusion", help="fusing raw pairs with --register against registered ones"
+    )
+    registered.add_argument("--data", type=Path, required=True)
+    registered.add_argument("--limit", type=int, default=0, help="pairs (default: all)")
     inputs = commands.add_parser("registration-inputs", help="the papers' finding: grey, contours or masks")
     inputs.add_argument("--data", type=Path, required=True)
     inputs.add_argument("-o", "--output", type=Path, required=True)
@@ -65,6 +77,11 @@ def _measure(args: argparse.Namespace) -> str:
 
         methods, registrar = load_methods(args.methods), load_registrar(args.registration)
         return render_rows(measure_clips(args.data, methods, registrar, args.seconds, args.output), args.seconds)
+    if args.what == "registration":
+        from ldfusion.evaluation.registration_tables import REGISTRARS, SETS, registration_tables
+
+        chosen = args.methods or list(REGISTRARS), args.sets or list(SETS)
+        return registration_tables(args.data, *chosen, args.threads, args.limit, args.output)
     from ldfusion import weights
     from ldfusion.evaluation import benchmarks
     from ldfusion.evaluation.report import render
@@ -75,6 +92,10 @@ def _measure(args: argparse.Namespace) -> str:
         from ldfusion.evaluation.speed import speed_table
 
         return speed_table(pipe, args.size, args.threads)
+    if args.what == "registered-fusion":
+        from ldfusion.evaluation.registration_tables import registered_fusion_table
+
+        return registered_fusion_table(pipe, args.data, args.limit)
     if args.what == "fusion":
         return render(benchmarks.fusion_table(pipe, args.data))
     if args.what == "depth":

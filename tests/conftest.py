@@ -115,6 +115,28 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
+@pytest.fixture(scope="session")
+def drawn_scene() -> tuple[torch.Tensor, torch.Tensor]:
+    """A registered pair, visible (1, 3, 240, 320) and infrared (1, 1, 240, 320): the same shapes, other brightness."""
+    rng = np.random.default_rng(5)
+    visible = np.full((240, 320, 3), 0.5, np.float32)
+    infrared = np.full((240, 320), 0.4, np.float32)
+    for k in range(70):
+        x, y, w, h = (int(v) for v in rng.uniform((0, 0, 12, 12), (320, 240, 70, 60)))
+        angle, colour, heat = rng.uniform(0, 180), rng.uniform(0, 1, 3).tolist(), float(rng.uniform(0, 1))
+        shape = cv2.boxPoints(((x, y), (w, h), angle)).astype(np.int32)
+        if k % 3:
+            cv2.fillPoly(visible, [shape], colour)
+            cv2.fillPoly(infrared, [shape], heat)
+        else:
+            cv2.ellipse(visible, (x, y), (w // 2, h // 2), angle, 0, 360, colour, -1)
+            cv2.ellipse(infrared, (x, y), (w // 2, h // 2), angle, 0, 360, heat, -1)
+    visible += rng.normal(0, 0.02, visible.shape).astype(np.float32)
+    infrared = cv2.GaussianBlur(infrared, (0, 0), 1.2) + rng.normal(0, 0.02, infrared.shape).astype(np.float32)
+    colour_first = torch.from_numpy(visible.transpose(2, 0, 1).copy())[None].clamp(0, 1)
+    return colour_first, torch.from_numpy(infrared)[None, None].clamp(0, 1).float()
+
+
 @contextmanager
 def _small_files(limit: int = 1024) -> Iterator[int]:
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from ldfusion.registration.inputs import PUBLISHED_MASKS, check_kinds
 from ldfusion.registration.masks import MaskSource
+from ldfusion.registration.orientation import OrientationRegistrar
 from ldfusion.registration.published import load_network
 from ldfusion.registration.working import Start, WorkingPair, similarity
 from ldfusion.types import Registration
@@ -116,7 +117,9 @@ class AffineRegistrar:
         inputs: overrides what the network is shown; published checkpoints are shown masks unless said otherwise.
         align_corners: overrides the convention; published checkpoints are run with False unless said otherwise.
         passes: overrides how often the network is applied.
+        polish: climb on from the network's answer by the method ``orientation``, on the pair itself.
         masks: where human masks come from, needed for the input ``masks``; the default source if None.
+        device: where to compute.
 
     Raises:
         InputError: weights that are missing, damaged or of another network; a mask source that is not there.
@@ -128,23 +131,31 @@ class AffineRegistrar:
         inputs: Sequence[str] | None = None,
         align_corners: bool | None = None,
         passes: int | None = None,
+        polish: bool = False,
         masks: MaskSource | None = None,
+        device: str | torch.device = "cpu",
     ) -> None:
         changes = {"inputs": inputs, "align_corners": align_corners, "passes": passes}
         self.network = load_network(
             AffineNetwork, "affine", weights, {k: v for k, v in changes.items() if v is not None}
         )
-        self.masks = masks
+        self.network.to(device)
+        self.masks, self.device = masks, torch.device(device)
+        self.polish = OrientationRegistrar("affine", device=device) if polish else None
 
     @torch.no_grad()
     def __call__(self, visible: Tensor, infrared: Tensor) -> Registration:
         """See `ldfusion.registration.methods.Registrar`."""
         config = self.network.config
-        pair = WorkingPair(visible, infrared, config["inputs"], (HEIGHT, WIDTH), self.masks)
+        pair = WorkingPair(
+            visible.to(self.device), infrared.to(self.device), config["inputs"], (HEIGHT, WIDTH), self.masks
+        )
         matrix = pair.start(config["start"])
         for _ in range(int(config["passes"])):
             theta = self.network(pair.moving(matrix), pair.fixed)
             backward = self.network.backward_matrices(theta)[0].double().cpu().numpy()
             matrix = pair.compose(matrix, backward)
+        if self.polish:
+            return self.polish.refine(visible, infrared, matrix)
         score, trusted = similarity(pair, matrix)
         return Registration(matrix, "affine", score, trusted)

@@ -35,12 +35,16 @@ def gaussian_blur(image: Tensor, size: int = GAUSSIAN_SIZE, sigma: float = GAUSS
     return F.conv2d(F.conv2d(padded, taps.view(1, 1, 1, size)), taps.view(1, 1, size, 1))
 
 
-def sobel_magnitude(image: Tensor) -> Tensor:
-    """Length of the 3x3 Sobel gradient, 0..4 sqrt(2); a unit step along an axis gives 4."""
+def sobel_gradient(image: Tensor) -> Tensor:
+    """3x3 Sobel derivatives (B, 2, H, W) along x and y, -4..4; a unit step along an axis gives 4."""
     kernel = torch.tensor(_SOBEL, dtype=image.dtype, device=image.device)
     both = torch.stack([kernel, kernel.T])[:, None]
-    gradient = F.conv2d(F.pad(image, (1, 1, 1, 1), mode="reflect"), both)
-    return gradient.square().sum(1, keepdim=True).sqrt()
+    return F.conv2d(F.pad(image, (1, 1, 1, 1), mode="reflect"), both)
+
+
+def sobel_magnitude(image: Tensor) -> Tensor:
+    """Length of the Sobel gradient, 0..4 sqrt(2)."""
+    return sobel_gradient(image).square().sum(1, keepdim=True).sqrt()
 
 
 def sobel_contours(image: Tensor) -> Tensor:

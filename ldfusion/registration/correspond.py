@@ -58,7 +58,7 @@ def cell_centres(height: int, width: int, device: torch.device | None = None) ->
     return torch.stack([x, y], dim=-1).flatten(0, 1).float() * STRIDE + (STRIDE - 1) / 2
 
 
-def mutual_matches(visible: Described, infrared: Described, count: int = 1500) -> Matches:
+def mutual_matches(visible: Described, infrared: Described, count: int = 1000) -> Matches:
     """Matches over the whole images: nearest neighbours of each other (within a cell), among the surest positions.
 
     Args:
@@ -87,33 +87,41 @@ def mutual_matches(visible: Described, infrared: Described, count: int = 1500) -
     )
 
 
-def local_similarity(visible: Described, infrared: Described, radius: int) -> Tensor:
-    """Cosine of every visible cell with the infrared cells around it; both on one grid (h, w).
+def local_similarity(visible: Described, infrared: Described, radius: int, step: int = 1) -> Tensor:
+    """Cosine of visible cells with the infrared cells around them; both on one grid (h, w).
+
+    Args:
+        radius: of the window, cells.
+        step: every how many rows and columns a visible cell is asked.
 
     Returns:
-        ((2 radius + 1)^2, h, w), shifts row by row from the upper left; -1 where the infrared cell is not valid.
+        ((2 radius + 1)^2, h / step, w / step), shifts row by row from the upper left; -1 where the infrared cell is not
+        valid.
     """
     h, w = visible.kappa.shape
-    fixed = visible.descriptors.movedim(0, -1).contiguous()
+    fixed = visible.descriptors[:, ::step, ::step].movedim(0, -1).contiguous()
     moving = F.pad(infrared.descriptors, (radius,) * 4).movedim(0, -1).contiguous()
     seen = F.pad(infrared.valid, (radius,) * 4)
     side = 2 * radius + 1
-    result = fixed.new_empty(side * side, h, w)
+    result = fixed.new_empty(side * side, *fixed.shape[:2])
     for k in range(side * side):
         dy, dx = divmod(k, side)
-        result[k] = torch.einsum("hwc,hwc->hw", fixed, moving[dy : dy + h, dx : dx + w])
-        result[k].masked_fill_(~seen[dy : dy + h, dx : dx + w], -1.0)
+        here = (slice(dy, dy + h, step), slice(dx, dx + w, step))
+        result[k] = (fixed * moving[here]).sum(-1).masked_fill_(~seen[here], -1.0)
     return result
 
 
-def local_matches(visible: Described, infrared: Described, radius: int) -> Matches:
-    """One match for every valid visible cell, among the infrared cells within ``radius`` cells; fractions of a cell.
+def local_matches(visible: Described, infrared: Described, radius: int, step: int = 1) -> Matches:
+    """One match for each valid visible cell, among the infrared cells within ``radius`` cells; fractions of a cell.
 
     The position is the mean of the softmax over the 3x3 cells around its peak, the weight the softmax' mass on them.
+
+    Args:
+        step: every how many rows and columns a visible cell is asked.
     """
     side = 2 * radius + 1
-    similarity = local_similarity(visible, infrared, radius)
-    probability = (visible.kappa * similarity).softmax(0)
+    similarity = local_similarity(visible, infrared, radius, step)
+    probability = (visible.kappa[::step, ::step] * similarity).softmax(0)
     peak = similarity.argmax(0)
     y, x = peak // side, peak % side
     flat = probability.flatten(1)
@@ -126,10 +134,12 @@ def local_matches(visible: Described, infrared: Described, radius: int) -> Match
             p = flat.gather(0, index)[0] * inside
             mass, sum_x, sum_y = mass + p, sum_x + p * column, sum_y + p * row
     offset = torch.stack([sum_x, sum_y], 1) / mass.clamp_min(1e-9)[:, None] - radius
-    centres = cell_centres(visible.kappa.shape[0], visible.kappa.shape[1], flat.device)
+    height, width = visible.kappa.shape
+    centres = cell_centres(height, width, flat.device).view(height, width, 2)[::step, ::step].flatten(0, 1)
     # a peak on the rim of the window belongs to something outside it
     border = ((x == 0) | (y == 0) | (x == side - 1) | (y == side - 1)).flatten()
-    keep = visible.valid.flatten() & infrared.valid.flatten() & ~border & (mass > 1e-3)
+    seen = (visible.valid & infrared.valid)[::step, ::step].flatten()
+    keep = seen & ~border & (mass > 1e-3)
     return Matches(
         centres[keep].double().cpu().numpy(),
         (centres + offset * STRIDE)[keep].double().cpu().numpy(),

@@ -7,6 +7,7 @@
 3. From the best starts: warp the infrared image by the estimate, describe it again (what was turned and scaled is now
    upright), match within a window that shrinks, fit robustly, first an affine transform, then the homography.
 4. The score looks at the result once more: how many positions, asked over a wide window, answer "here"?
+5. The best result is fitted once more at twice the working size, where a cell covers half as much of the scene.
 """
 
 from __future__ import annotations
@@ -43,12 +44,16 @@ MODELS = ("homography", "affine")
 TRUSTED = 0.5
 """Score from which a registration is trusted."""
 
-_ROUNDS = ((6, "affine"), (5, "last"), (3, "last"))
-"""Window radius in cells and model of each round."""
-_SURE = 0.9
+_ROUNDS = ((6, 2, "affine"), (5, 2, "last"), (3, 2, "last"))
+"""Window radius in cells, step between the cells that are asked, and model of each round."""
+_POLISH = ((4, 2, "last"), (3, 2, "last"))
+"""The same at twice the working size."""
+_FEWEST = 30
+"""Matches below which nothing is fitted."""
+_SURE = 0.6
 """Score at which no further start is tried."""
 _SCALE = 2.0
-"""Residual in working pixels at which a match has lost half its weight."""
+"""Residual in pixels of the size that is worked at, at which a match has lost half its weight."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +99,9 @@ class RefineRegistrar:
     def __call__(self, visible: Tensor, infrared: Tensor) -> Registration:
         """See `Registrar`."""
         fixed: Size = (visible.shape[-2], visible.shape[-1])
-        size = working_size(fixed, self.working_size)
-        described = self._describe(resize(visible.to(self.device), size), "visible")
-        infrared = infrared.to(self.device)
+        size = working_size(fixed, min(self.working_size, 2 * max(fixed)))
+        visible, infrared = visible.to(self.device), infrared.to(self.device)
+        described = self._describe(resize(visible, size), "visible")
         best: Estimate | None = None
         for start in self._starts(described, infrared, size):
             estimate = self._refine(described, infrared, start, size)
@@ -106,8 +111,17 @@ class RefineRegistrar:
                 break
         assert best is not None
         matrix = invert(resize_matrix(fixed, size)) @ best.matrix
+        if best.support >= TRUSTED:
+            matrix = self._polish(visible, infrared, matrix, (2 * size[0], 2 * size[1]))
         model: TransformModel = "homography" if self.model == "homography" else "affine"
         return Registration(matrix / matrix[2, 2], model, best.support, best.support >= TRUSTED)
+
+    def _polish(self, visible: Tensor, infrared: Tensor, matrix: Matrix, size: Size) -> Matrix:
+        """The last rounds, at a larger size; what they make of a matrix infrared -> visible pixels."""
+        to_larger = resize_matrix((visible.shape[-2], visible.shape[-1]), size)
+        described = self._describe(resize(visible, size), "visible")
+        found = self._rounds(described, infrared, to_larger @ matrix, size, _POLISH)
+        return matrix if found is None else invert(to_larger) @ found[0]
 
     def _describe(self, image: Tensor, modality: str, valid: Tensor | None = None) -> Described:
         """Describe (1, C, H, W), sides multiples of 16; ``valid`` (H, W) bool marks the pixels that count."""
@@ -136,19 +150,29 @@ class RefineRegistrar:
         points = sampling_points(matrix, size, self.device)
         return self._describe(sample(infrared, points), "infrared", inside(points, _size(infrared)))
 
-    def _refine(self, visible: Described, infrared: Tensor, start: Matrix, size: Size) -> Estimate:
-        """Rounds of warping, matching and fitting; the support is the score of the result."""
-        matrix, covariance = start, np.eye(6) * 1e6
-        for radius, model in _ROUNDS:
-            matches = local_matches(visible, self._warped(infrared, matrix, size), radius)
-            if len(matches) < 30:
-                return Estimate(start, 0.0)
+    def _rounds(
+        self, visible: Described, infrared: Tensor, matrix: Matrix, size: Size, rounds: tuple[tuple[int, int, str], ...]
+    ) -> tuple[Matrix, Matrix] | None:
+        """Rounds of warping, matching and fitting: the matrix and its covariance; None when they lead nowhere."""
+        covariance = np.eye(6)
+        for radius, step, model in rounds:
+            matches = local_matches(visible, self._warped(infrared, matrix, size), radius, step)
+            if len(matches) < _FEWEST:
+                return None
             moving = transform_points(invert(matrix), matches.moving)
             kept = Matches(matches.fixed, moving, matches.weight)
             model = self.model if model == "last" else model
             matrix, covariance = fit(kept, matrix, model, _SCALE, _size(infrared))
             if not _plausible(matrix, _size(infrared), size):
-                return Estimate(start, 0.0)
+                return None
+        return matrix, covariance
+
+    def _refine(self, visible: Described, infrared: Tensor, start: Matrix, size: Size) -> Estimate:
+        """What the rounds make of a start; the support is the score of the result."""
+        found = self._rounds(visible, infrared, start, size, _ROUNDS)
+        if found is None:
+            return Estimate(start, 0.0)
+        matrix, covariance = found
         here = agreement(visible, self._warped(infrared, matrix, size))
         evidence = Evidence(*here, corner_sigma(matrix, covariance, _size(infrared)) / max(size))
         return Estimate(matrix, quality(evidence))

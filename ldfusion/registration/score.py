@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 from ldfusion.registration.correspond import Described, local_similarity
 
 _RADIUS = 8
 """Cells: the window is 17x17 cells, 68x68 working pixels; chance answers "here" for 9 of 289."""
-_STRIDE = 2
-_COEFFICIENTS = (0.0, 0.0, 0.0, 0.0)
-_BIAS = 0.0
+_STEP = 2
+_HERE, _LOG_SIGMA, _BIAS = 1.59, -6.55, -31.67
+"""Logistic regression on 28 of RoadScene's and MSRS' training pairs (raw, warped, and of different scenes)."""
+_CHANCE = 0.25
+"""Agreement below which the score is scaled down: strangers reach 0.2."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,12 @@ class Evidence:
 
 def agreement(visible: Described, infrared: Described) -> tuple[float, float, float]:
     """``here``, ``spread`` and ``overlap`` of `Evidence` for an infrared image warped onto the visible grid."""
-    similarity = local_similarity(visible, infrared, _RADIUS)
+    similarity = local_similarity(visible, infrared, _RADIUS, _STEP)
     side = 2 * _RADIUS + 1
     peak = similarity.argmax(0)
     at_home = ((peak // side - _RADIUS).abs() <= 1) & ((peak % side - _RADIUS).abs() <= 1)
-    seen = visible.valid & infrared.valid
-    weight = visible.kappa * seen
+    seen = (visible.valid & infrared.valid)[::_STEP, ::_STEP]
+    weight = visible.kappa[::_STEP, ::_STEP] * seen
     overlap = seen.float().mean().item()
     if overlap == 0:
         return 0.0, 0.0, 0.0
@@ -56,8 +58,9 @@ def agreement(visible: Described, infrared: Described) -> tuple[float, float, fl
 
 
 def quality(evidence: Evidence) -> float:
-    """Probability in [0, 1] that the corners are within 10 pixels: a logistic function of the evidence."""
-    here, spread, overlap, sigma = astuple(evidence)
-    features = (here, spread, overlap, math.log(max(sigma, 1e-6)))
-    logit = _BIAS + sum(c * f for c, f in zip(_COEFFICIENTS, features, strict=True))
-    return 1 / (1 + math.exp(-max(min(logit, 50.0), -50.0)))
+    """Probability in [0, 1] that the corners are within 10 pixels: a logistic function of ``here`` and ``sigma``.
+
+    Sigma knows how far the corners lie outside the matches, which agreement inside the picture cannot tell.
+    """
+    logit = _HERE * evidence.here + _LOG_SIGMA * math.log(max(evidence.sigma, 1e-6)) + _BIAS
+    return min(1.0, evidence.here / _CHANCE) / (1 + math.exp(-max(min(logit, 50.0), -50.0)))

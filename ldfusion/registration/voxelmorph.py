@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -20,15 +20,17 @@ from torch.nn import functional as F
 
 from ldfusion.registration.inputs import PUBLISHED_MASKS, check_kinds
 from ldfusion.registration.masks import MaskSource
+from ldfusion.registration.methods import Registrar, load_registrar
 from ldfusion.registration.published import load_network
+from ldfusion.registration.unet import ClassicUNet, CompactUNet
 from ldfusion.registration.warp import flow_points
 from ldfusion.registration.working import Start, WorkingPair, linear_part, similarity
 from ldfusion.types import Registration
 
 STRIDE = 16
-_SLOPE = 0.2
+First = Literal["affine", "orientation"]
+"""Methods that may go before the network."""
 _FLOW_STD = 1e-5
-COMPACT_WIDTH, COMPACT_LAST = 32, 16
 
 
 class Deformation(NamedTuple):
@@ -44,77 +46,6 @@ class Deformation(NamedTuple):
     velocity: Tensor
 
 
-class _Block(nn.Module):
-    """Convolution (``main``) and LeakyReLU 0.2."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> None:
-        super().__init__()
-        self.main = nn.Conv2d(inputs, outputs, kernel, stride, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.leaky_relu(self.main(x), _SLOPE)
-
-
-def _double(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2, mode="nearest")
-
-
-class ClassicUNet(nn.Module):
-    """One convolution and a max-pooling a level, nearest upsampling, skips; surplus decoder widths at full size."""
-
-    def __init__(self, inputs: int, encoder: Sequence[int], decoder: Sequence[int]) -> None:
-        super().__init__()
-        levels = len(encoder)
-        widths = [inputs, *encoder]
-        self.encoder = nn.ModuleList(nn.ModuleList([_Block(a, b)]) for a, b in zip(widths, encoder, strict=False))
-        self.decoder = nn.ModuleList()
-        last = encoder[-1]
-        for width, skip in zip(decoder, reversed(encoder), strict=False):
-            self.decoder.append(nn.ModuleList([_Block(last, width)]))
-            last = width + skip
-        self.remaining = nn.ModuleList()
-        for width in decoder[levels:]:
-            self.remaining.append(_Block(last, width))
-            last = width
-        self.outputs = last
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) -> (B, outputs, H, W)."""
-        skips = []
-        for level in self.encoder:
-            x = level[0](x)  # type: ignore[index]
-            skips.append(x)
-            x = F.max_pool2d(x, 2)
-        for level in self.decoder:
-            x = torch.cat([_double(level[0](x)), skips.pop()], dim=1)  # type: ignore[index]
-        for block in self.remaining:
-            x = block(x)
-        return x
-
-
-class CompactUNet(nn.Module):
-    """Four strided 4x4 convolutions down to 1/16, six 3x3 ones back, the input itself as the last skip."""
-
-    outputs = COMPACT_LAST
-
-    def __init__(self, inputs: int) -> None:
-        super().__init__()
-        c = COMPACT_WIDTH
-        self.enc = nn.ModuleList(_Block(inputs if k == 0 else c, c, kernel=4, stride=2) for k in range(4))
-        widths = [(c, c), (2 * c, c), (2 * c, c), (2 * c, c), (c, c), (c + inputs, COMPACT_LAST)]
-        self.dec = nn.ModuleList(_Block(a, b) for a, b in widths)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) -> (B, 16, H, W)."""
-        skips = [x]
-        for block in self.enc:
-            skips.append(block(skips[-1]))
-        x = self.dec[0](skips.pop())
-        for k in (1, 2, 3):
-            x = self.dec[k](torch.cat([_double(x), skips.pop()], dim=1))
-        return self.dec[5](torch.cat([_double(self.dec[4](x)), skips.pop()], dim=1))
-
-
 class VoxelMorph(ModelMixin, ConfigMixin):
     """Dense displacement of a moving image onto a fixed one.
 
@@ -128,7 +59,8 @@ class VoxelMorph(ModelMixin, ConfigMixin):
         align_corners: True is ours; False samples as the published compact weights were trained, where a flow of zero
             is not quite the identity: their grid is normalised by the one rule and sampled by the other.
         size: (height, width) the registrar works at, multiples of 16.
-        start: how the registrar lays the infrared image on the visible one first; ``affine`` runs the affine network.
+        start: how the registrar lays the infrared image on the visible one first; ``affine`` and ``orientation`` run
+            the method of that name.
     """
 
     @register_to_config
@@ -142,7 +74,7 @@ class VoxelMorph(ModelMixin, ConfigMixin):
         downsize: int = 2,
         align_corners: bool = True,
         size: Sequence[int] = (240, 320),
-        start: Start | Literal["affine"] = "resize",
+        start: Start | First = "resize",
     ) -> None:
         super().__init__()
         channels = 2 * len(check_kinds(inputs))
@@ -227,9 +159,11 @@ class VoxelMorphRegistrar:
         weights: folder of a network trained here, or a published checkpoint (safetensors or torch file); the embedded
             one if empty.
         inputs: overrides what the network is shown; published compact checkpoints are shown masks.
-        start: overrides how the infrared image is laid on the visible one first: ``resize``, ``cover`` or ``affine``.
+        start: overrides how the infrared image is laid on the visible one first: ``resize``, ``cover``, ``affine`` or
+            ``orientation``.
         align_corners: overrides the convention of sampling.
         masks: where human masks come from, needed for the input ``masks``; the default source if None.
+        device: where to compute.
 
     Raises:
         InputError: weights that are missing, damaged or of another network.
@@ -239,36 +173,35 @@ class VoxelMorphRegistrar:
         self,
         weights: str | Path = "",
         inputs: Sequence[str] | None = None,
-        start: Start | Literal["affine"] | None = None,
+        start: Start | First | None = None,
         align_corners: bool | None = None,
         masks: MaskSource | None = None,
+        device: str | torch.device = "cpu",
     ) -> None:
         changes = {"inputs": inputs, "start": start, "align_corners": align_corners}
         kept = {k: v for k, v in changes.items() if v is not None}
         self.network = load_network(VoxelMorph, "voxelmorph", weights, kept)
-        self.masks = masks
-        self.first = None
-        if self.network.config["start"] == "affine":
-            from ldfusion.registration.affine import AffineRegistrar
-
-            self.first = AffineRegistrar(masks=masks)
+        self.network.to(device)
+        self.masks, self.device = masks, torch.device(device)
+        self.first: Registrar | None = None
+        first = self.network.config["start"]
+        if first in get_args(First):
+            self.first = load_registrar(first, device=device)
 
     @torch.no_grad()
     def __call__(self, visible: Tensor, infrared: Tensor) -> Registration:
         """See `ldfusion.registration.methods.Registrar`."""
         config = self.network.config
+        visible, infrared = visible.to(self.device), infrared.to(self.device)
         pair = WorkingPair(visible, infrared, config["inputs"], tuple(config["size"]), self.masks)
         start = self.first(visible, infrared).matrix if self.first else pair.start(config["start"])
         flow = self.network(pair.moving(start), pair.fixed).flow
         if not config["align_corners"]:
             # where such a network samples, in pixels: p S / (S - 1) - 1/2
-            size = torch.tensor([flow.shape[-1], flow.shape[-2]]).view(1, 2, 1, 1)
-            points = flow_points(flow).permute(0, 3, 1, 2)
-            flow = flow + points / (size - 1) - 0.5
+            size = torch.tensor([flow.shape[-1], flow.shape[-2]], device=flow.device).view(1, 2, 1, 1)
+            flow = flow + flow_points(flow).permute(0, 3, 1, 2) / (size - 1) - 0.5
         points = pair.flow_points(start, flow)
         matrix = linear_part(points)
         score, trusted = similarity(pair, matrix, self.network.warp(pair.warped(start), flow))
-        height, width = visible.shape[-2:]
-        y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-        dense = (points - torch.stack([x, y], dim=-1)).permute(2, 0, 1)
-        return Registration(matrix, "flow", score, trusted, dense)
+        still = flow_points(torch.zeros(2, *pair.visible_size, device=points.device))
+        return Registration(matrix, "flow", score, trusted, (points - still).permute(2, 0, 1).cpu())

@@ -39,7 +39,7 @@ class WorkingPair:
 
     Args:
         visible: (1, 3, H, W) in [0, 1].
-        infrared: (1, 1, h, w) in [0, 1], of any size.
+        infrared: (1, 1, h, w) in [0, 1], of any size, on the same device.
         kinds: what the network is shown (`ldfusion.registration.inputs.KINDS`).
         size: (height, width) it works at.
         masks: where human masks come from, if a kind needs them; None: the default source.
@@ -82,7 +82,7 @@ class WorkingPair:
     def covered(self, matrix: Matrix) -> Tensor:
         """(1, 1, *size) bool: where the infrared image has data."""
         stored = (self._infrared.shape[-2], self._infrared.shape[-1])
-        return valid_mask(self._to_working(matrix), stored, self.size)
+        return valid_mask(self._to_working(matrix), stored, self.size).to(self.grey.device)
 
     def moving(self, matrix: Matrix) -> Tensor:
         """What the network is shown of the infrared image moved by ``matrix``: (1, k, *size)."""
@@ -110,9 +110,11 @@ class WorkingPair:
             flow: the network's answer (1, 2, *size), displacement (x, y) in working pixels.
         """
         to_visible = np.asarray(np.linalg.inv(self._down))
-        seen = sampling_points(to_visible, self.visible_size)  # for each visible pixel, where it is at working size
+        seen = sampling_points(
+            to_visible, self.visible_size, flow.device
+        )  # for each visible pixel, where it is at working size
         moved = seen + sample(flow, seen)[0].permute(1, 2, 0)
-        back = torch.from_numpy(np.linalg.inv(self._down @ matrix))
+        back = torch.from_numpy(np.linalg.inv(self._down @ matrix)).to(flow.device)
         homogeneous = torch.cat([moved.double(), torch.ones_like(moved[..., :1], dtype=torch.float64)], dim=-1)
         points = homogeneous @ back.T
         return (points[..., :2] / points[..., 2:]).float()
@@ -147,7 +149,7 @@ def linear_part(points: Tensor) -> Matrix:
     """The affine infrared -> visible matrix nearest to sampling points (H, W, 2), least squares over a coarse grid."""
     height, width = points.shape[:2]
     y, x = (torch.linspace(0, n - 1, min(n, 17)).round().long() for n in (height, width))
-    moving = points[y][:, x].reshape(-1, 2).double().numpy()
+    moving = points[y][:, x].reshape(-1, 2).double().cpu().numpy()
     fixed = np.stack(np.meshgrid(x.numpy(), y.numpy()), axis=-1).reshape(-1, 2)
     solved, *_ = np.linalg.lstsq(np.column_stack([moving, np.ones(len(moving))]), fixed, rcond=None)
     return np.vstack([solved.T, [0, 0, 1]])

@@ -170,6 +170,24 @@ def test_passes_follow_each_other(tmp_path: Path) -> None:
     assert np.allclose(twice, once @ once, atol=1e-3)
 
 
+def test_the_answer_is_polished_on_the_pair(tmp_path: Path) -> None:
+    """A network that always answers the identity, on one picture shifted by (9, -6) pixels."""
+    save_file(
+        {name: torch.zeros(shape) for name, shape in PUBLISHED_LAYOUT.items()}
+        | {"fc_loc.4.bias": torch.tensor([1.0, 0, 0, 0, 1, 0])},
+        tmp_path / "identity.safetensors",
+    )
+    picture = scene(280, 360)
+    visible, infrared = picture[..., 20:260, 20:340].expand(1, 3, -1, -1), picture[..., 14:254, 29:349]
+    options = {"weights": tmp_path / "identity.safetensors", "inputs": ["grey"], "align_corners": True}
+    plain = AffineRegistrar(**options)(visible, infrared)
+    polished = AffineRegistrar(**options, polish=True)(visible, infrared)
+    assert np.allclose(plain.matrix, np.eye(3), atol=1e-4)
+    expected = corners((240, 320)) + np.array([9, -6])
+    assert np.abs(transform_points(polished.matrix, corners((240, 320))) - expected).mean() < 1
+    assert polished.trusted
+
+
 def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such weight file"):
         AffineRegistrar(tmp_path / "none.pt")
