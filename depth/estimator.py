@@ -29,6 +29,13 @@ def working_shape(height: int, width: int, short_side: int, multiple: int) -> tu
     return fit(height), fit(width)
 
 
+def enlarge(inverse: Tensor, height: int, width: int) -> Tensor:
+    """A map ``(B, 1, h, w)`` of a network's working size at the caller's, bilinear."""
+    if inverse.shape[-2:] == (height, width):
+        return inverse
+    return F.interpolate(inverse, (height, width), mode="bilinear", align_corners=False)
+
+
 class DepthEstimator(nn.Module, ABC):
     """Inverse depth of images of any size.
 
@@ -60,13 +67,15 @@ class DepthEstimator(nn.Module, ABC):
             ``(B, 1, H, W)`` >= 0, near = large; gradients flow to ``images``.
         """
         height, width = images.shape[-2:]
+        return enlarge(self.predict(self.shrink(images)), height, width)
+
+    def shrink(self, images: Tensor) -> Tensor:
+        """``(B, C, H, W)`` at the network's working size, low-pass filtered."""
+        height, width = images.shape[-2:]
         shape = working_shape(height, width, self.short_side, self.multiple)
-        if shape != (height, width):
-            images = F.interpolate(images, shape, mode="bilinear", align_corners=False, antialias=True)
-        inverse = self.predict(images)
-        if inverse.shape[-2:] != (height, width):
-            inverse = F.interpolate(inverse, (height, width), mode="bilinear", align_corners=False)
-        return inverse
+        if shape == (height, width):
+            return images
+        return F.interpolate(images, shape, mode="bilinear", align_corners=False, antialias=True)
 
 
 class StudentEstimator(DepthEstimator):

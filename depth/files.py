@@ -104,12 +104,14 @@ def write_depth(folder: str | Path, name: str, inverse: Tensor, metric: bool = F
             NOTE: "value = inverse depth * scale, near = large; up to scale and shift, no metres",
         }
     texts[SCALE] = repr(scale)
-    integers = np.nan_to_num(stored * scale, nan=0.0, posinf=0.0).round()
+    integers = stored * np.float32(scale)
+    np.nan_to_num(integers, copy=False, nan=0.0, posinf=0.0).round(out=integers)
     integers[integers > MAX_16_BIT] = 0 if metric else MAX_16_BIT
 
     buffer = io.BytesIO()
     np.save(buffer, stored)
     write_whole(paths[0], buffer.getbuffer())
+    del buffer
     _save_png(paths[1], integers.astype(np.uint16), texts)
     preview = colorize_depth(values)
     _save_png(paths[2], preview, {NOTE: "colour preview of inverse depth, near = bright; stretched, not for measuring"})

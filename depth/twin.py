@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from depth.align import align_robust
-from depth.estimator import DepthEstimator, load_estimator
+from depth.estimator import DepthEstimator, enlarge, load_estimator
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
@@ -65,8 +65,12 @@ class TwinDepth(nn.Module):
             ``(B, 1, H, W)`` >= 0.
         """
         weights = torch.tensor(LUMA, dtype=images.dtype, device=images.device).view(1, 3, 1, 1)
-        first = self.visible(images)
-        second = self.infrared((images * weights).sum(1, keepdim=True))
+        height, width = images.shape[-2:]
+        # merged at the working size: at 24 megapixels every full-size intermediate would take a tenth of a gigabyte
+        first: Tensor = self.visible_estimator.predict(self.visible_estimator.shrink(images))
+        grey = (self.infrared_estimator.shrink(images) * weights).sum(1, keepdim=True)
+        second: Tensor = self.infrared_estimator.predict(grey.expand(-1, self.infrared_estimator.channels, -1, -1))
+        second = enlarge(second, first.shape[-2], first.shape[-1])
         if not self.metric:
             second = align_robust(second, first).clamp_min(0)
-        return (first + second) / 2
+        return enlarge((first + second) / 2, height, width)

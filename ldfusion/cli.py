@@ -16,17 +16,19 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ldfusion import __version__
-from ldfusion.commands import caption, demo, depth, evaluate, fuse, segment, video
+from ldfusion.commands import caption, demo, depth, evaluate, frames, fuse, register, segment, video
 from ldfusion.commands.terminal import say
 from ldfusion.errors import LDFusionError
 
 COMMANDS = {
     "fuse": fuse,
+    "register": register,
     "depth": depth,
     "caption": caption,
     "segment": segment,
     "evaluate": evaluate,
     "video": video,
+    "frames": frames,
     "demo": demo,
 }
 INTERRUPTED = 130

@@ -33,6 +33,8 @@ class DataConfig:
     """Split file of the validation pairs."""
     captions: str = "captions.jsonl"
     """Caption file below the root, one JSON object a line; empty: no captions."""
+    boxes: str = "pseudo_boxes.jsonl"
+    """Box file below the root, one JSON object a line; needed by the stage that trains the detector."""
     labels: str = ""
     """Folder of depth pseudo-labels made by ``scripts/prepare_data.py depth``; needed by the stages that use depth."""
     crop: list[int] = field(default_factory=lambda: [160, 160])

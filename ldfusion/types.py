@@ -14,25 +14,6 @@ from torch import Tensor
 ImageInput = Image.Image | np.ndarray[Any, Any] | Tensor
 
 
-@dataclass(frozen=True)
-class Pair:
-    """One visible and one infrared image on the same pixel grid.
-
-    Attributes:
-        name: what the pair is called in results and messages.
-        visible: RGB (1, 3, H, W) float32 in [0, 1].
-        infrared: (1, 1, H, W) float32 in [0, 1].
-        visible_is_grey: the visible file has no colour; its one channel is repeated.
-        infrared_size: (height, width) of the infrared file before it was resized to the visible image.
-    """
-
-    name: str
-    visible: Tensor
-    infrared: Tensor
-    visible_is_grey: bool
-    infrared_size: tuple[int, int]
-
-
 TransformModel = Literal["affine", "homography", "flow"]
 
 
@@ -70,6 +51,27 @@ class Registration:
         if self.flow is not None and (self.flow.ndim != 3 or self.flow.shape[0] != 2):
             raise ValueError(f"need a flow (2, H, W), got {tuple(self.flow.shape)}")
         object.__setattr__(self, "matrix", matrix)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One visible and one infrared image on the same pixel grid.
+
+    Attributes:
+        name: what the pair is called in results and messages.
+        visible: RGB (1, 3, H, W) float32 in [0, 1].
+        infrared: (1, 1, H, W) float32 in [0, 1].
+        visible_is_grey: the visible file has no colour; its one channel is repeated.
+        infrared_size: (height, width) of the infrared file before it was resized to the visible image.
+        registration: how the infrared image was brought onto the visible one; None: it was only resized.
+    """
+
+    name: str
+    visible: Tensor
+    infrared: Tensor
+    visible_is_grey: bool
+    infrared_size: tuple[int, int]
+    registration: Registration | None = None
 
 
 @dataclass

@@ -1,79 +1,10 @@
-"""Regenerate the published tables: speed, fusion metrics, depth, captions, language, ablation."""
+"""Regenerate the published tables; ``--help`` lists them."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 
-
-def main(argv: list[str] | None = None) -> int:
-    """Parse, measure, print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", default=None, help="pipeline folder or hub id (default: embedded)")
-    commands = parser.add_subparsers(dest="what", required=True)
-    speed = commands.add_parser("speed", help="every step against one pass of the GRDB network, on a rendered pair")
-    speed.add_argument("--size", default="640x480", help="WIDTHxHEIGHT")
-    speed.add_argument("--threads", type=int, default=2)
-    for name in ("fusion", "depth", "captions", "language"):
-        commands.add_parser(name, help=f"{name} on the validation pairs").add_argument(
-            "--data", type=Path, required=True
-        )
-    for name in ("depth", "language"):
-        commands.choices[name].add_argument("--labels", type=Path, required=True, help="of prepare_data.py depth")
-    ablation = commands.add_parser("ablation", help="train and validate the variants of the fusion network")
-    ablation.add_argument("--config", default="configs/fusion.yaml")
-    ablation.add_argument("-o", "--output", type=Path, required=True)
-    ablation.add_argument("overrides", nargs="*")
-    strategies = commands.add_parser("seafusion-strategies", help="train SeAFusion's strategies, judge by segmentation")
-    strategies.add_argument("--data", type=Path, required=True)
-    strategies.add_argument("--config", type=Path, default=Path("configs/seafusion.yaml"))
-    strategies.add_argument("--segmentation-config", type=Path, default=Path("configs/segmentation.yaml"))
-    strategies.add_argument("-o", "--output", type=Path, required=True)
-    strategies.add_argument("overrides", nargs="*", help="KEY=VALUE for both, or segmentation:KEY=VALUE for one")
-    args = parser.parse_args(argv)
-
-    from ldfusion.errors import LDFusionError
-
-    try:
-        print(_measure(args))
-    except LDFusionError as error:
-        print(f"benchmark: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
-
-
-def _measure(args: argparse.Namespace) -> str:
-    if args.what == "ablation":
-        from ldfusion.training.ablation import ablate, table
-
-        args.output.mkdir(parents=True, exist_ok=True)
-        return table(ablate(args.config, args.output, args.overrides))
-    if args.what == "seafusion-strategies":
-        from ldfusion.training.strategies import compare_strategies, strategy_table
-
-        configs = {"seafusion": args.config, "segmentation": args.segmentation_config}
-        return strategy_table(compare_strategies(configs, args.output, [f"data.root={args.data}", *args.overrides]))
-    from ldfusion import weights
-    from ldfusion.evaluation import benchmarks
-    from ldfusion.evaluation.report import render
-    from ldfusion.pipeline import LDFusionPipeline
-
-    pipe = LDFusionPipeline.from_pretrained(args.weights)
-    if args.what == "speed":
-        from ldfusion.evaluation.speed import speed_table
-
-        return speed_table(pipe, args.size, args.threads)
-    if args.what == "fusion":
-        return render(benchmarks.fusion_table(pipe, args.data))
-    if args.what == "depth":
-        rows = benchmarks.depth_rows(pipe, args.data, args.labels)
-    elif args.what == "language":
-        rows = benchmarks.language_rows(pipe, args.data, args.labels, Path(args.weights or weights.FOLDER))
-    else:
-        rows = benchmarks.caption_rows(pipe, args.data)
-    return "\n".join(f"{name:40} {value:.4f}" for name, value in rows.items())
-
+from ldfusion.benchmarks import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -45,6 +45,7 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     root = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
+    boxes: list[dict[str, object]] = []
     base, records = root / "roadscene", []
     for folder in ("visible", "infrared", "object_mask"):
         (base / folder).mkdir(parents=True)
@@ -60,6 +61,10 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             label = cv2.resize(depth * scale, (126, 112)).astype(np.float16)
             np.save(root / "labels" / "roadscene" / f"depth_{modality}" / f"{stem}.npy", label)
         person = {"name": "person", "position": place, "distance": "near", "visible_in": "both", "thermal": "warm"}
+        left, top = (0.17, 0.67)[k % 2] * WIDTH, 0.33 * HEIGHT
+        xyxy = [left, top, left + 0.16 * WIDTH, top + 0.44 * HEIGHT]
+        found = [{"modality": m, "name": "person", "score": 0.9, "xyxy": xyxy} for m in ("visible", "infrared")]
+        boxes.append({"dataset": "roadscene", "stem": stem, "boxes": found})
         wall = {"name": "wall", "position": "center", "distance": "far", "visible_in": "both", "thermal": "cool"}
         records.append(
             {
@@ -79,6 +84,7 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "splits" / "train.txt").write_text("\n".join(names[:6]) + "\n")
     (root / "splits" / "val.txt").write_text("\n".join(names[6:]) + "\n")
     (root / "captions.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    (root / "pseudo_boxes.jsonl").write_text("".join(json.dumps(record) + "\n" for record in boxes))
     return root
 
 
@@ -113,6 +119,28 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("weights") / "tiny"
     pipe.save_pretrained(folder)
     return str(folder)
+
+
+@pytest.fixture(scope="session")
+def drawn_scene() -> tuple[torch.Tensor, torch.Tensor]:
+    """A registered pair, visible (1, 3, 240, 320) and infrared (1, 1, 240, 320): the same shapes, other brightness."""
+    rng = np.random.default_rng(5)
+    visible = np.full((240, 320, 3), 0.5, np.float32)
+    infrared = np.full((240, 320), 0.4, np.float32)
+    for k in range(70):
+        x, y, w, h = (int(v) for v in rng.uniform((0, 0, 12, 12), (320, 240, 70, 60)))
+        angle, colour, heat = rng.uniform(0, 180), rng.uniform(0, 1, 3).tolist(), float(rng.uniform(0, 1))
+        shape = cv2.boxPoints(((x, y), (w, h), angle)).astype(np.int32)
+        if k % 3:
+            cv2.fillPoly(visible, [shape], colour)
+            cv2.fillPoly(infrared, [shape], heat)
+        else:
+            cv2.ellipse(visible, (x, y), (w // 2, h // 2), angle, 0, 360, colour, -1)
+            cv2.ellipse(infrared, (x, y), (w // 2, h // 2), angle, 0, 360, heat, -1)
+    visible += rng.normal(0, 0.02, visible.shape).astype(np.float32)
+    infrared = cv2.GaussianBlur(infrared, (0, 0), 1.2) + rng.normal(0, 0.02, infrared.shape).astype(np.float32)
+    colour_first = torch.from_numpy(visible.transpose(2, 0, 1).copy())[None].clamp(0, 1)
+    return colour_first, torch.from_numpy(infrared)[None, None].clamp(0, 1).float()
 
 
 @contextmanager

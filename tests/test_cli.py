@@ -35,7 +35,7 @@ def test_help_is_fast_and_names_every_command() -> None:
     done = launch("--help")
     assert time.perf_counter() - start < 2
     assert done.returncode == 0
-    for command in ("fuse", "depth", "caption", "evaluate", "demo"):
+    for command in ("fuse", "depth", "caption", "evaluate", "frames", "demo"):
         assert f"\n    {command} " in done.stdout
 
 

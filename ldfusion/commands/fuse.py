@@ -7,6 +7,9 @@ VISIBLE and INFRARED are two files, or two folders whose files are matched by na
   OUT/captions.jsonl    one line a pair: name, method, caption, prompt, seed, weights
 Depth and caption are the work of the method ldfusion; the others write the fused image, the panel and their line (name,
 method, alpha), and `ldfusion depth` and `ldfusion caption` do the rest for any image.
+With --register the infrared image is brought onto the visible one first (see `ldfusion register`); where it has no data
+the visible luma stands in, which never darkens the result. A pair that cannot be registered is said so and fused as it
+came, and the exit code is 1.
 Results that are there are kept unless --overwrite is given. A folder is shared out over the processes of
   accelerate launch -m ldfusion.cli fuse VISIBLE_DIR INFRARED_DIR -o OUT
 """
@@ -35,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_pair(parser)
     options.add_output(parser)
     options.add_method(parser)
+    parser.add_argument("--register", action="store_true", help="bring the infrared onto the visible image first")
     options.add_guidance(parser)
     options.add_model(parser)
 
@@ -81,12 +85,15 @@ def fuse_pairs(pairs: Sequence[NamedPair], args: argparse.Namespace) -> int:
         or pair[0] not in done
         or not all((args.output / file).exists() for file in result_files(pair[0], args.method))
     ]
-    failed = 0
+    failed, unregistered = 0, 0
     if todo:
-        fuse = _pipeline(args) if args.method == "ldfusion" else _method(args)
+        read = _reader(args)
+        fuse = _pipeline(args, read) if args.method == "ldfusion" else _method(args, read)
 
         def work(pair: NamedPair) -> None:
+            nonlocal unregistered
             line = fuse(pair)
+            unregistered += line.get("registered") is False
             if args.overwrite or pair[0] not in done:
                 captions.add(line)
 
@@ -94,12 +101,13 @@ def fuse_pairs(pairs: Sequence[NamedPair], args: argparse.Namespace) -> int:
         failed = for_each(share, work, "pair", shown=state.is_main_process)
 
     failures = sum(gather_object([failed]))  # returns when every process has done its share
+    strangers = sum(gather_object([unregistered]))
     if state.is_main_process:
         captions.merge()
         _report(len(todo) - failures, len(pairs) - len(todo), failures, args.output)
     # A process that ends with an error makes the launcher stop the others: none may leave before the merge is done.
     state.wait_for_everyone()
-    return 1 if failures else 0
+    return 1 if failures or strangers else 0
 
 
 def _refuse_another_method(pairs: Sequence[NamedPair], done: dict[str, str], args: argparse.Namespace) -> None:
@@ -116,17 +124,39 @@ def _refuse_another_method(pairs: Sequence[NamedPair], done: dict[str, str], arg
         )
 
 
-def _pipeline(args: argparse.Namespace) -> Callable[[NamedPair], dict[str, Any]]:
+def _reader(args: argparse.Namespace) -> Callable[[NamedPair], Pair]:
+    """What reads one pair, and with ``--register`` registers it."""
+    from ldfusion.pipeline import load_pair
+    from ldfusion.registration import load_registrar
+
+    register = getattr(args, "register", False)  # `ldfusion demo` has no such option
+    registrar = load_registrar(device=options.choose_device(args.device)) if register else None
+
+    def read(files: NamedPair) -> Pair:
+        pair = load_pair(files[1], files[2], registrar=registrar)
+        if pair.registration is not None and not pair.registration.trusted:
+            say(
+                f"error: {files[0]}: cannot be registered (score {pair.registration.score:.2f}); "
+                "fused as it came, the infrared image only resized"
+            )
+        return pair
+
+    return read
+
+
+def _registered(pair: Pair) -> dict[str, Any]:
+    return {} if pair.registration is None else {"registered": pair.registration.trusted}
+
+
+def _pipeline(args: argparse.Namespace, read: Callable[[NamedPair], Pair]) -> Callable[[NamedPair], dict[str, Any]]:
     """What fuses one pair by the pipeline, writes its files and returns its line."""
     import torch
-
-    from ldfusion.pipeline import load_pair
 
     pipe = options.load_pipeline(args)
     options.check_guidance(pipe, args)
 
     def fuse(files: NamedPair) -> dict[str, Any]:
-        name, pair = files[0], load_pair(files[1], files[2])
+        name, pair = files[0], read(files)
         # A generator for each pair: its result depends neither on the others nor on how they are shared out.
         generator = torch.Generator().manual_seed(args.seed)
         output = pipe(pair.visible, pair.infrared, prompt=args.prompt, generator=generator, timesteps=args.timesteps)
@@ -138,23 +168,22 @@ def _pipeline(args: argparse.Namespace) -> Callable[[NamedPair], dict[str, Any]]
             "prompt": output.prompt[0],
             "seed": args.seed,
             "weights": pipe.weights_id,
-        }
+        } | _registered(pair)
 
     return fuse
 
 
-def _method(args: argparse.Namespace) -> Callable[[NamedPair], dict[str, Any]]:
+def _method(args: argparse.Namespace, read: Callable[[NamedPair], Pair]) -> Callable[[NamedPair], dict[str, Any]]:
     """The same for every other method."""
-    from ldfusion.pipeline import load_pair
-
     method = options.load_fusion(args)
     device = options.choose_device(args.device)
 
     def fuse(files: NamedPair) -> dict[str, Any]:
-        name, pair = files[0], load_pair(files[1], files[2])
+        name, pair = files[0], read(files)
         fused = method(pair.visible.to(device), pair.infrared.to(device))[0].cpu()
         _add(args, name, lambda folder: _write_fused(folder, name, pair, fused, args.method))
-        return {"name": name, "method": args.method} | ({} if args.alpha is None else {"alpha": args.alpha})
+        overlay = {} if args.alpha is None else {"alpha": args.alpha}
+        return {"name": name, "method": args.method} | overlay | _registered(pair)
 
     return fuse
 

@@ -13,11 +13,16 @@ if TYPE_CHECKING:
 
     from ldfusion.fusion.methods import FusionMethod
     from ldfusion.pipeline import LDFusionPipeline
+    from ldfusion.registration import Registrar
 
 
 METHODS = ("ldfusion", "zero-learning", "alpha", "laplacian", "mean", "seafusion")
 """Names of `ldfusion.fusion.methods`, known here without loading it."""
 
+REGISTRATIONS = ("auto", "refine", "affine", "voxelmorph")
+"""Names of `ldfusion.registration.methods`, known here without loading it."""
+
+_NETWORKS = ("affine", "voxelmorph")
 _OVERLAYS = ("alpha", "zero-learning")
 _GUIDED = "ldfusion"
 
@@ -77,6 +82,27 @@ def add_method(parser: argparse.ArgumentParser) -> None:
         metavar="A",
         help="weight of an overlay on the visible colours: of the infrared image with --method alpha (default: 0.35), "
         "of the fused grey image with --method zero-learning (default: none, its luma takes the visible one's place)",
+    )
+
+
+def add_registration(parser: argparse.ArgumentParser) -> None:
+    """How pairs are registered."""
+    parser.add_argument(
+        "--method",
+        choices=REGISTRATIONS,
+        default=REGISTRATIONS[0],
+        help="refine: learned descriptors, robust fit, the default (auto); affine, voxelmorph: the networks of the "
+        "registration papers (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--model",
+        choices=("homography", "affine"),
+        help="transform of the method refine: homography, for the plane that a scene far away is (default), or affine",
+    )
+    parser.add_argument(
+        "--masks",
+        action="store_true",
+        help="with --method affine or voxelmorph: find the transform on masks of the people in both images",
     )
 
 
@@ -226,6 +252,31 @@ def check_method(args: argparse.Namespace) -> None:
         for name in ("prompt", "timesteps", "weights"):
             if getattr(args, name, None) is not None:
                 raise InputError(f"--{name} is for the method '{_GUIDED}', not for '{args.method}'")
+
+
+def check_registration(args: argparse.Namespace) -> None:
+    """Refuse options that the chosen registration method has no use for.
+
+    Raises:
+        InputError: a model for a network, or masks for ``refine``.
+    """
+    if args.model is not None and args.method in _NETWORKS:
+        raise InputError(f"--model is for the method 'refine'; '{args.method}' has a model of its own")
+    if args.masks and args.method not in _NETWORKS:
+        raise InputError(f"--masks is for the methods {' and '.join(_NETWORKS)}; refine looks at the whole images")
+
+
+def load_registration(args: argparse.Namespace) -> Registrar:
+    """The registrar of ``--method`` with its options.
+
+    Raises:
+        InputError: weights that are not there.
+    """
+    from ldfusion.registration import load_registrar
+
+    if args.method in _NETWORKS:
+        return load_registrar(args.method, **({"inputs": ("masks",)} if args.masks else {}))
+    return load_registrar(args.method, model=args.model or "homography", device=choose_device(args.device))
 
 
 def load_fusion(args: argparse.Namespace) -> FusionMethod:

@@ -20,8 +20,11 @@ from ldfusion.commands.terminal import progress, say
 from ldfusion.errors import InputError
 
 if TYPE_CHECKING:
+    import torch
+
     from ldfusion.fusion.video import Done, VideoFuser
     from ldfusion.io.video_pair import FramePair, PairedVideo
+    from ldfusion.registration.temporal import ClipRegistration
 
 INTERRUPTED = 130
 
@@ -61,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         say(f"{args.output} is kept from before (--overwrite makes it anew)")
         return 0
 
-    from ldfusion.fusion.video import VideoFuser, fuse_video
+    from ldfusion.fusion.video import PRIMING, VideoFuser, fuse_video
     from ldfusion.io.files import check_output_folder
     from ldfusion.io.video import VideoReader
     from ldfusion.io.video_pair import PairedVideo
@@ -72,9 +75,11 @@ def run(args: argparse.Namespace) -> int:
         notes = both.notes()
         for line in notes:
             say(line)
-        fuser = VideoFuser(options.load_fusion(args), device=options.choose_device(args.device))
+        device = options.choose_device(args.device)
+        fuser = VideoFuser(options.load_fusion(args), device=device)
         if args.register:
-            fuser.registration = _registration()
+            fuser.registration = _registration(device)
+            say(f"registering {PRIMING} frames from all over the clip first")
         total = both.expected(args.start, args.seconds)
 
         def watch(pairs: Iterable[FramePair]) -> Iterable[FramePair]:
@@ -98,11 +103,11 @@ def _check_output(args: argparse.Namespace) -> None:
             raise InputError(f"-o {args.output} is one of the sources; give another file")
 
 
-def _registration() -> Any:
+def _registration(device: torch.device) -> ClipRegistration:
     from ldfusion.registration.methods import load_registrar
     from ldfusion.registration.temporal import ClipRegistration
 
-    return ClipRegistration(load_registrar("auto"))
+    return ClipRegistration(load_registrar("auto", device=device))
 
 
 def _write_report(args: argparse.Namespace, both: PairedVideo, fuser: VideoFuser, done: Done, notes: list[str]) -> None:

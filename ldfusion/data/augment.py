@@ -73,6 +73,27 @@ class Augmentation:
             borderMode=cv2.BORDER_REPLICATE,
         )
 
+    def boxes(self, boxes: Array, frame: tuple[int, int], least: float = 0.3) -> Array:
+        """Move boxes (n, 4 or more: x1, y1, x2, y2, ...) of a frame of ``(h, w)`` pixels along with the images.
+
+        They are cut at the window; one with less than the share ``least`` of its area inside is dropped.
+        """
+        moved = boxes.astype(np.float32, copy=True)
+        if not len(moved):
+            return moved
+        sizes = np.array([frame[1], frame[0]] * 2, np.float32)
+        corner = np.array([self.left, self.top] * 2, np.float32)
+        extent = np.array([self.width, self.height] * 2, np.float32)
+        output = np.array([self.size[1], self.size[0]] * 2, np.float32)
+        moved[:, :4] = (moved[:, :4] / sizes - corner) / extent * output
+        area = np.prod(moved[:, 2:4] - moved[:, :2], axis=1)
+        moved[:, :4] = np.clip(moved[:, :4], 0, output)
+        inside = np.prod(moved[:, 2:4] - moved[:, :2], axis=1)
+        moved = moved[inside >= least * area]
+        if self.flip:
+            moved[:, [0, 2]] = self.size[1] - moved[:, [2, 0]]
+        return moved
+
     def photometric_visible(self, image: Array) -> Array:
         """Change (h, w, 3) float32 in [0, 1]."""
         gain, bias, gamma, saturation = self.visible

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from captioning.facts import mirror_facts
 from ldfusion.config import DataConfig
 from ldfusion.data.augment import Augmentation, draw, whole
+from ldfusion.data.boxes import LabelBox, read_boxes, to_array
 from ldfusion.data.catalog import PairFiles, select_pairs
 from ldfusion.data.labels import depth_label_path, read_captions, read_depth_label
 from ldfusion.errors import InputError
@@ -35,8 +36,9 @@ class PairDataset(Dataset[dict[str, Any]]):
 
     An item holds ``visible`` (3, h, w) and ``infrared`` (1, h, w) float32 in [0, 1], ``name`` and ``seed``; on request
     also ``depth_visible`` and ``depth_infrared`` (1, h, w), the teacher's relative inverse depth; ``mask`` (h, w)
-    int64, MSRS ids, 255 where there is no mask; ``captions`` (list of sentences), ``caption`` (one of them, drawn by
-    the seed) and ``facts``, and as ``other`` the ``captions`` and ``facts`` of another pair, drawn by the seed.
+    int64, MSRS ids, 255 where there is no mask; ``boxes``, an array (n, 6), see `ldfusion.data.boxes`; ``captions``
+    (list of sentences), ``caption`` (one of them, drawn by the seed) and ``facts``, and as ``other`` the ``captions``
+    and ``facts`` of another pair, drawn by the seed.
 
     The key of an item is an index or ``(epoch, index)``: the same key gives the same sample, whichever process or
     loader worker asks.
@@ -46,7 +48,7 @@ class PairDataset(Dataset[dict[str, Any]]):
         data: augmentation settings and label locations.
         seed: seed of the augmentation.
         train: augment; otherwise the frame is resized to ``data.crop``, or kept as it is when ``native`` is set.
-        depth, masks, captions: which labels to deliver.
+        depth, masks, captions, boxes: which labels to deliver.
         native: (validation) keep the file's resolution.
     """
 
@@ -59,6 +61,7 @@ class PairDataset(Dataset[dict[str, Any]]):
         depth: bool = False,
         masks: bool = False,
         captions: bool = False,
+        boxes: bool = False,
         native: bool = False,
     ) -> None:
         self.files = list(files)
@@ -72,6 +75,14 @@ class PairDataset(Dataset[dict[str, Any]]):
             missing = [f.name for f in self.files if f.name not in self.records]
             if missing:
                 raise InputError(f"{data.captions}: no captions for {len(missing)} pairs, the first is '{missing[0]}'")
+        self.boxes: dict[str, list[LabelBox]] | None = None
+        if boxes:
+            if train and data.synthetic:
+                raise InputError("data.synthetic: rendered scenes bring no boxes; set it to 0 for this stage")
+            self.boxes = read_boxes(Path(data.root) / data.boxes)
+            missing = [f.name for f in self.files if f.name not in self.boxes]
+            if missing:
+                raise InputError(f"{data.boxes}: no boxes for {len(missing)} pairs, the first is '{missing[0]}'")
         self.rendered: SyntheticPairs | None = None
         if train and data.synthetic:
             from ldfusion.data.synthetic import SyntheticPairs
@@ -162,6 +173,8 @@ class PairDataset(Dataset[dict[str, Any]]):
         if self.depth:
             for key_ in ("depth_visible", "depth_infrared"):
                 item[key_] = torch.from_numpy(aug.geometry(raw[key_], cv2.INTER_LINEAR))[None]
+        if self.boxes is not None:
+            item["boxes"] = aug.boxes(to_array(self.boxes[self.names[index]]), raw["visible"].shape[:2])
         if self.records:
             own = self._words(index, aug.flip)
             item |= {**own, "caption": own["captions"][seed % len(own["captions"])]}

@@ -2,31 +2,50 @@
 
 Convention: plain definitions on the 0..255 scale of 8-bit BT.601 luma, (B, 1, H, W) in, (B,) float64 out.
 Published tables mix conventions (SD near 9, SF near 0.05 and VIF near 1 come from 8-bit saturation or a
-division by 255); only numbers of one convention can be compared.
+division by 255); only numbers of one convention can be compared. `ldfusion.evaluation.conventions` has the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from ldfusion.evaluation.gradient import average_gradient, qabf, spatial_frequency
-from ldfusion.evaluation.information import entropy, mutual_information, vif
-from ldfusion.evaluation.structural import correlation_coefficient, psnr, scd, ssim, standard_deviation
+from ldfusion.evaluation._threads import one_thread
+from ldfusion.evaluation.features import fmi
+from ldfusion.evaluation.gradient import average_gradient, nabf, qabf, spatial_frequency
+from ldfusion.evaluation.information import VIF_SMALLEST_SIDE, entropy, mutual_information, vif
+from ldfusion.evaluation.perceptual import qcb, qcv
+from ldfusion.evaluation.structural import (
+    MS_SMALLEST_SIDE,
+    SSIM_WINDOW,
+    correlation_coefficient,
+    ms_ssim,
+    psnr,
+    scd,
+    ssim,
+    standard_deviation,
+)
 
 __all__ = [
     "CONVENTION",
+    "DEFAULT",
     "METRICS",
+    "SIX",
     "FusionMeasure",
     "average_gradient",
     "compute_metrics",
     "correlation_coefficient",
     "entropy",
+    "fmi",
+    "ms_ssim",
     "mutual_information",
+    "nabf",
     "psnr",
     "qabf",
+    "qcb",
+    "qcv",
     "scd",
     "spatial_frequency",
     "ssim",
@@ -35,6 +54,7 @@ __all__ = [
 ]
 
 CONVENTION = "plain definitions, 0-255 scale, BT.601 luma, 8-bit; VIF and SSIM are sums over both sources"
+CONSTANT = "an image is constant"
 
 
 @dataclass(frozen=True)
@@ -51,10 +71,20 @@ class FusionMeasure:
     higher_is_better: bool = True
     digits: int = 3
     """decimals shown in a table"""
+    smallest_side: int = 2
+    """pixels below which the metric has no value"""
+    undefined: str = ""
+    """why it may have none otherwise"""
 
     def __call__(self, fused: Tensor, visible: Tensor, infrared: Tensor) -> Tensor:
         """(B,) float64 values of (B, 1, H, W) luma on the 0..255 scale."""
         return self.function(fused, visible, infrared) if self.needs_sources else self.function(fused)
+
+    def reason(self, height: int, width: int) -> str:
+        """Why there is no value for an image of this size."""
+        if min(height, width) < self.smallest_side:
+            return f"needs {self.smallest_side} pixels a side, the image has {width}x{height}"
+        return self.undefined or "undefined for this image"
 
 
 METRICS: dict[str, FusionMeasure] = {
@@ -62,21 +92,46 @@ METRICS: dict[str, FusionMeasure] = {
     for measure in (
         FusionMeasure("EN", "entropy [bit]", entropy, needs_sources=False),
         FusionMeasure("MI", "mutual information [bit]", mutual_information),
-        FusionMeasure("VIF", "visual information fidelity", vif),
+        FusionMeasure(
+            "VIF",
+            "visual information fidelity",
+            vif,
+            smallest_side=VIF_SMALLEST_SIDE,
+            undefined="a source has no detail",
+        ),
         FusionMeasure("SF", "spatial frequency", spatial_frequency, needs_sources=False, digits=2),
         FusionMeasure("SD", "standard deviation [grey levels]", standard_deviation, needs_sources=False, digits=2),
-        FusionMeasure("Qabf", "edge preservation", qabf),
+        FusionMeasure("Qabf", "edge preservation", qabf, undefined="neither source has an edge"),
         FusionMeasure("AG", "average gradient", average_gradient, needs_sources=False),
-        FusionMeasure("SCD", "sum of the correlations of differences", scd),
-        FusionMeasure("CC", "correlation coefficient", correlation_coefficient),
-        FusionMeasure("SSIM", "structural similarity", ssim),
-        FusionMeasure("PSNR", "peak signal-to-noise ratio [dB]", psnr, digits=2),
+        FusionMeasure("SCD", "sum of the correlations of differences", scd, undefined=CONSTANT),
+        FusionMeasure("CC", "correlation coefficient", correlation_coefficient, undefined=CONSTANT),
+        FusionMeasure("SSIM", "structural similarity", ssim, smallest_side=SSIM_WINDOW),
+        FusionMeasure(
+            "PSNR", "peak signal-to-noise ratio [dB]", psnr, digits=2, undefined="the image equals both sources"
+        ),
+        FusionMeasure("MS-SSIM", "multi-scale structural similarity", ms_ssim, smallest_side=MS_SMALLEST_SIDE),
+        FusionMeasure("Nabf", "fusion artefacts", nabf, higher_is_better=False, digits=4),
+        FusionMeasure("Qcb", "Chen-Blum quality", qcb, undefined=CONSTANT),
+        FusionMeasure("Qcv", "Chen-Varshney difference", qcv, higher_is_better=False, digits=1, undefined=CONSTANT),
+        FusionMeasure("FMI", "feature mutual information of the pixels", fmi, smallest_side=3),
     )
 }
+DEFAULT = tuple(name for name in METRICS if name != "FMI")
+"""What is computed unless asked for otherwise: FMI alone takes longer than all the others together."""
+SIX = ("EN", "MI", "VIF", "SF", "SD", "Qabf")
+"""The metrics of most published tables."""
 
 
 def compute_metrics(
-    fused: Tensor, visible: Tensor, infrared: Tensor, names: Iterable[str] = tuple(METRICS)
+    fused: Tensor,
+    visible: Tensor,
+    infrared: Tensor,
+    names: Iterable[str] = DEFAULT,
+    measures: Mapping[str, FusionMeasure] = METRICS,
 ) -> dict[str, Tensor]:
-    """The named metrics of (B, 1, H, W) luma on the 0..255 scale, each (B,) float64, NaN where undefined."""
-    return {name: METRICS[name](fused, visible, infrared) for name in names}
+    """The named metrics of (B, 1, H, W) luma on the 0..255 scale, each (B,) float64, NaN where undefined.
+
+    Sources (1, 1, H, W) are shared by all B images, and what concerns them alone is computed once.
+    """
+    with one_thread():
+        return {name: measures[name](fused, visible, infrared) for name in names}

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
-from ldfusion.evaluation.metrics import METRICS
+from ldfusion.evaluation.metrics import DEFAULT, METRICS
 
 
 class FusionMetric(Metric):
@@ -111,6 +111,38 @@ class PeakSignalToNoiseRatio(FusionMetric):
     name = "PSNR"
 
 
+class MultiScaleStructuralSimilarity(FusionMetric):
+    """MS-SSIM summed over both sources, see `ldfusion.evaluation.metrics.ms_ssim`."""
+
+    name = "MS-SSIM"
+
+
+class FusionArtefacts(FusionMetric):
+    """Nabf, see `ldfusion.evaluation.metrics.nabf`."""
+
+    name = "Nabf"
+    higher_is_better = False
+
+
+class ChenBlumQuality(FusionMetric):
+    """Q_CB, see `ldfusion.evaluation.metrics.qcb`."""
+
+    name = "Qcb"
+
+
+class ChenVarshneyDifference(FusionMetric):
+    """Q_CV, see `ldfusion.evaluation.metrics.qcv`."""
+
+    name = "Qcv"
+    higher_is_better = False
+
+
+class FeatureMutualInformation(FusionMetric):
+    """FMI, see `ldfusion.evaluation.metrics.fmi`."""
+
+    name = "FMI"
+
+
 CLASSES: dict[str, type[FusionMetric]] = {
     kind.name: kind
     for kind in (
@@ -125,10 +157,15 @@ CLASSES: dict[str, type[FusionMetric]] = {
         CorrelationCoefficient,
         StructuralSimilarity,
         PeakSignalToNoiseRatio,
+        MultiScaleStructuralSimilarity,
+        FusionArtefacts,
+        ChenBlumQuality,
+        ChenVarshneyDifference,
+        FeatureMutualInformation,
     )
 }
 
 
-def fusion_metrics(names: Iterable[str] = tuple(CLASSES), prefix: str | None = None) -> MetricCollection:
+def fusion_metrics(names: Iterable[str] = DEFAULT, prefix: str | None = None) -> MetricCollection:
     """A MetricCollection of the named metrics; torchmetrics sorts its keys by the alphabet."""
     return MetricCollection({name: CLASSES[name]() for name in names}, prefix=prefix, compute_groups=False)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from ldfusion.evaluation.metrics import METRICS
 from ldfusion.evaluation.table import EvaluationTable, Row
 
 NOT_AVAILABLE = "n/a"
@@ -16,7 +13,7 @@ def method_cells(table: EvaluationTable) -> Cells:
     """One line a method with its means, after a heading line; the best value of a column is not marked."""
     heading = ["method", "images", *table.metrics]
     lines = [
-        [name, str(len(scores.rows)), *_format_row({m: scores.mean(m) for m in table.metrics}, table.metrics)]
+        [name, str(len(scores.rows)), *_format_row({m: scores.mean(m) for m in table.metrics}, table)]
         for name, scores in table.methods.items()
     ]
     return [heading, *lines]
@@ -26,7 +23,7 @@ def image_cells(table: EvaluationTable, method: str) -> Cells:
     """One line an image of one method, the mean last, after a heading line."""
     scores = table.methods[method]
     rows = {**scores.rows, MEAN: {metric: scores.mean(metric) for metric in table.metrics}}
-    return [["image", *table.metrics], *([name, *_format_row(row, table.metrics)] for name, row in rows.items())]
+    return [["image", *table.metrics], *([name, *_format_row(row, table)] for name, row in rows.items())]
 
 
 def plain(cells: Cells) -> str:
@@ -47,13 +44,13 @@ def markdown(cells: Cells) -> str:
 
 
 def render(table: EvaluationTable, per_image: bool = False) -> str:
-    """The whole report for a terminal: the convention, then the table.
+    """The whole report for a terminal: the convention, the table, and why a value is missing where one is.
 
     Args:
         table: the scores.
         per_image: also list every image, one block a method.
     """
-    blocks = [f"Convention: {table.convention}."]
+    blocks = ["\n".join([f"Convention: {table.convention}.", *table.notes()])]
     if per_image:
         for method in table.methods:
             named = [method] if len(table.methods) > 1 else []
@@ -63,9 +60,10 @@ def render(table: EvaluationTable, per_image: bool = False) -> str:
     return "\n\n".join(blocks)
 
 
-def _format_row(row: Row, metrics: Sequence[str]) -> list[str]:
-    return [_format(row[metric], METRICS[metric].digits) for metric in metrics]
+def _format_row(row: Row, table: EvaluationTable) -> list[str]:
+    return [format_value(row[metric], table.measures[metric].digits) for metric in table.metrics]
 
 
-def _format(value: float | None, digits: int) -> str:
+def format_value(value: float | None, digits: int) -> str:
+    """A number with that many decimals; n/a where there is none."""
     return NOT_AVAILABLE if value is None else f"{value:.{digits}f}"

@@ -1,20 +1,24 @@
-"""Fusion metrics from moments and structure: SD, CC, SCD, SSIM and PSNR.
+"""Fusion metrics from moments and structure: SD, CC, SCD, SSIM, MS-SSIM and PSNR.
 
-All take (B, 1, H, W) luma on the 0..255 scale and return (B,) float64. A correlation with a constant image
-is undefined and NaN here; `ldfusion.evaluation.suite` turns it into "n/a".
+All take (B, 1, H, W) luma on the 0..255 scale, the sources (1, 1, H, W) where all B images share them, and return (B,)
+float64. A correlation with a constant image is undefined and NaN here; `ldfusion.evaluation.suite` turns it into "n/a".
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from ldfusion.evaluation._luma import check_luma
-from ldfusion.evaluation._window import gaussian, local_moments, stack
+from ldfusion.evaluation._luma import check_luma, undefined
+from ldfusion.evaluation._window import gaussian, local_moments, pair_up
 
 PEAK = 255.0
 SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
+SSIM_K = (0.01, 0.03)
+MS_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+MS_SMALLEST_SIDE = (SSIM_WINDOW - 1) * 2 ** (len(MS_WEIGHTS) - 1) + 1
 
 
 def standard_deviation(fused: Tensor) -> Tensor:
@@ -36,31 +40,72 @@ def scd(fused: Tensor, visible: Tensor, infrared: Tensor) -> Tensor:
     return _pearson(infrared, fused - visible) + _pearson(visible, fused - infrared)
 
 
-def ssim(fused: Tensor, visible: Tensor, infrared: Tensor) -> Tensor:
+def ssim(fused: Tensor, visible: Tensor, infrared: Tensor, peak: float = PEAK) -> Tensor:
     """SSIM(visible, F) + SSIM(infrared, F): the sum over both sources, up to 2 (Wang et al., 2004).
 
-    11 x 11 Gaussian window of sigma 1.5, complete windows only, K = (0.01, 0.03), range 255. NaN below 11 x 11 pixels.
+    11 x 11 Gaussian window of sigma 1.5, complete windows only, K = (0.01, 0.03), range ``peak`` in the constants. NaN
+    below 11 x 11 pixels.
     """
     check_luma(fused, visible, infrared)
     if min(fused.shape[-2:]) < SSIM_WINDOW:
-        return torch.full((fused.shape[0],), torch.nan, dtype=torch.float64, device=fused.device)
-    images = stack(fused, visible, infrared)
-    moments = local_moments(images, gaussian(SSIM_WINDOW, SSIM_SIGMA, images))
-    bias, noise = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
-    mean_source, mean_fused = moments.mean_sources, moments.mean_fused
-    luminance = (2 * mean_source * mean_fused + bias) / (mean_source.square() + mean_fused.square() + bias)
-    contrast = (2 * moments.covariance + noise) / (moments.variance_sources + moments.variance_fused + noise)
-    return (luminance * contrast).mean((-2, -1)).sum(1)
+        return undefined(fused)
+    return _similarity(fused.double(), pair_up(visible, infrared), peak)[0].sum(1)
+
+
+def ms_ssim(fused: Tensor, visible: Tensor, infrared: Tensor, peak: float = PEAK) -> Tensor:
+    """MS-SSIM(visible, F) + MS-SSIM(infrared, F): the sum over both sources, up to 2 (Wang et al., 2003).
+
+    Five scales, each half as large (mean of 2 x 2, an odd side is prolonged by its first line): contrast and structure
+    at all of them, luminance at the coarsest; negative means count as 0. NaN below 161 x 161 pixels, where the coarsest
+    scale has no complete window.
+    """
+    check_luma(fused, visible, infrared)
+    if min(fused.shape[-2:]) < MS_SMALLEST_SIDE:
+        return undefined(fused)
+    image, sources = fused.double(), pair_up(visible, infrared)
+    product = torch.ones(1, 2, dtype=torch.float64, device=fused.device)
+    for scale, weight in enumerate(MS_WEIGHTS):
+        similarity, structure = _similarity(image, sources, peak)
+        last = scale == len(MS_WEIGHTS) - 1
+        product = product * (similarity if last else structure).clamp_min(0) ** weight
+        if not last:
+            image, sources = _halve(image), _halve(sources)
+    return product.sum(1)
+
+
+def _similarity(fused: Tensor, sources: Tensor, peak: float) -> tuple[Tensor, Tensor]:
+    """Mean SSIM of each source with the fused image, and its part without the luminance: (B, 2) each."""
+    bias, noise = (SSIM_K[0] * peak) ** 2, (SSIM_K[1] * peak) ** 2
+    whole = part = torch.zeros(1, 2, dtype=torch.float64, device=fused.device)
+    count = (fused.shape[-2] - SSIM_WINDOW + 1) * (fused.shape[-1] - SSIM_WINDOW + 1)
+    for mean_s, mean_f, variance_s, variance_f, covariance in local_moments(
+        sources, fused, gaussian(SSIM_WINDOW, SSIM_SIGMA, fused)
+    ):
+        luminance = (2 * mean_s * mean_f + bias) / (mean_s.square() + mean_f.square() + bias)
+        contrast = (2 * covariance + noise) / (variance_s + variance_f + noise)
+        whole, part = whole + (luminance * contrast).sum((-2, -1)), part + contrast.sum((-2, -1))
+    return whole / count, part / count
+
+
+def _halve(images: Tensor) -> Tensor:
+    height, width = images.shape[-2:]
+    odd = max(height % 2, width % 2)
+    return functional.avg_pool2d(functional.pad(images, (odd, 0, odd, 0), mode="replicate"), 2)
+
+
+def mean_squared_error(fused: Tensor, visible: Tensor, infrared: Tensor) -> Tensor:
+    """MSE = mean of the squared differences to the two sources, on the 0..1 scale."""
+    check_luma(fused, visible, infrared)
+    error = [(fused.double() - source).square().mean((1, 2, 3)) for source in (visible, infrared)]
+    return torch.stack(error).mean(0) / PEAK**2
 
 
 def psnr(fused: Tensor, visible: Tensor, infrared: Tensor) -> Tensor:
-    """PSNR = 10 log10(255^2 / MSE) [dB], MSE the mean of those to the two sources.
+    """PSNR = 10 log10(1 / MSE) [dB], MSE the mean of those to the two sources on the 0..1 scale.
 
     Many published tables hold this value plus 48.13 dB, which comes from mixing the 0..1 and 0..255 scales.
     """
-    check_luma(fused, visible, infrared)
-    error = [(fused.double() - source).square().mean((1, 2, 3)) for source in (visible, infrared)]
-    return 10 * torch.log10(PEAK**2 / torch.stack(error).mean(0))
+    return -10 * torch.log10(mean_squared_error(fused, visible, infrared))
 
 
 def _pearson(first: Tensor, second: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ tensor in memory scores the same as the file it is written to.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -14,10 +15,12 @@ from torch import Tensor
 
 from ldfusion.errors import InputError, LDFusionError
 from ldfusion.evaluation._luma import to_codes
-from ldfusion.evaluation.metrics import METRICS, compute_metrics
-from ldfusion.evaluation.table import EvaluationTable, MethodScores
+from ldfusion.evaluation._threads import over_images
+from ldfusion.evaluation.conventions import get_convention
+from ldfusion.evaluation.metrics import compute_metrics
+from ldfusion.evaluation.table import EvaluationTable
 from ldfusion.io.color import luma
-from ldfusion.io.files import images_by_stem, match_pairs
+from ldfusion.io.files import NamedPair, images_by_stem, match_pairs, some
 from ldfusion.io.image import read_infrared, read_visible
 from ldfusion.io.size import match_infrared
 
@@ -26,46 +29,58 @@ def evaluate_pairs(
     fused: Mapping[str, Path],
     visible: Path,
     infrared: Path,
-    metrics: Sequence[str] = tuple(METRICS),
+    metrics: Sequence[str] | None = None,
     device: str | torch.device = "cpu",
+    convention: str = "plain",
 ) -> EvaluationTable:
     """Evaluate the fused images of one or several methods against their sources.
 
-    Images belong together by their stem. A pair that a method has not fused, or that cannot be read, becomes
-    one line in `problems` of the table and is left out of the means; the others are evaluated.
+    Images belong together by their stem. A pair that cannot be read, and the pairs that a method has not
+    fused, become lines in `problems` of the table and are left out of the means; the others are evaluated.
 
     Args:
         fused: method name -> folder of fused images (or one file, when `visible` and `infrared` are files).
         visible: folder of visible images, or one file.
         infrared: folder of infrared images, or one file; resized to the visible image where the sizes differ.
-        metrics: columns, names of `METRICS`.
+        metrics: columns, names of the convention; None for its default ones, ``["all"]`` for all of them.
         device: where to compute.
+        convention: whose definitions, a name of `ldfusion.evaluation.conventions`.
 
     Raises:
-        InputError: an unknown metric, a missing or empty folder, no matching names, or nothing that could be
-            evaluated at all.
+        InputError: an unknown metric or convention, a missing or empty folder, no matching names, or nothing that could
+            be evaluated at all.
     """
-    check_names(metrics)
+    rules = get_convention(convention)
+    columns = rules.select(metrics)
     pairs = match_pairs(visible, infrared)
     files = {method: _fused_files(folder, pairs[0][0]) for method, folder in fused.items()}
-    table = EvaluationTable(tuple(metrics), {method: MethodScores() for method in fused}, pairs.report())
-    for name, visible_file, infrared_file in pairs:
+    table = EvaluationTable.empty(rules, columns, fused, pairs.report())
+    for method, found in files.items():
+        missing = [name for name, _, _ in pairs if name not in found]
+        if missing:
+            table.problems.append(f"{fused[method]}: no fused image for {some(missing)}")
+
+    def work(pair: NamedPair) -> _Measured:
+        name, visible_file, infrared_file = pair
         present = {method: found[name] for method, found in files.items() if name in found}
-        table.problems += [f"{fused[method]}: no fused image for {name}" for method in files if method not in present]
         if not present:
-            continue
+            return _Measured()
         try:
             sources = _read_sources(visible_file, infrared_file, device)
         except LDFusionError as error:
-            table.problems.append(str(error))
-            continue
+            return _Measured(problems=[str(error)])
+        images, problems = {}, []
         for method, file in present.items():
             try:
-                values = compute_metrics(_read_fused(file, visible_file, sources[0]), *sources, metrics)
+                images[method] = _read_fused(file, visible_file, sources[0])
             except LDFusionError as error:
-                table.problems.append(str(error))
-            else:
-                table.methods[method].add(name, {metric: value.item() for metric, value in values.items()})
+                problems.append(str(error))
+        return _measure(table, images, sources, problems)
+
+    for (name, _, _), measured in zip(
+        pairs, over_images(work, pairs, parallel=torch.device(device).type == "cpu"), strict=True
+    ):
+        measured.enter(table, name)
     if not any(scores.rows for scores in table.methods.values()):
         raise InputError(f"nothing could be evaluated: {'; '.join(table.problems[:1])}")
     return table
@@ -76,7 +91,8 @@ def evaluate_tensors(
     visible: Sequence[Tensor],
     infrared: Sequence[Tensor],
     names: Sequence[str] | None = None,
-    metrics: Sequence[str] = tuple(METRICS),
+    metrics: Sequence[str] | None = None,
+    convention: str = "plain",
 ) -> EvaluationTable:
     """Evaluate images in memory as if they had been written as 8-bit files.
 
@@ -86,21 +102,47 @@ def evaluate_tensors(
         visible: (3, H, W) or (1, H, W) in [0, 1] each.
         infrared: (1, H, W) in [0, 1] each, of the visible image's size.
         names: image names, their numbers by default.
-        metrics: columns, names of `METRICS`.
+        metrics: columns, names of the convention; None for its default ones, ``["all"]`` for all of them.
+        convention: whose definitions, a name of `ldfusion.evaluation.conventions`.
 
     Raises:
-        InputError: an unknown metric.
+        InputError: an unknown metric or convention.
         ValueError: counts or sizes that differ.
     """
-    check_names(metrics)
+    rules = get_convention(convention)
     names = [str(number) for number in range(len(visible))] if names is None else names
-    table = EvaluationTable(tuple(metrics), {method: MethodScores() for method in fused})
-    for method, images in fused.items():
-        for name, image, *sources in zip(names, images, visible, infrared, strict=True):
-            first, second = (luma_codes(source) for source in sources)
-            values = compute_metrics(luma_codes(image), first, second, metrics)
-            table.methods[method].add(name, {metric: value.item() for metric, value in values.items()})
+    table = EvaluationTable.empty(rules, rules.select(metrics), fused)
+    for name, first, second, *images in zip(names, visible, infrared, *fused.values(), strict=True):
+        codes = {method: luma_codes(image) for method, image in zip(fused, images, strict=True)}
+        _measure(table, codes, (luma_codes(first), luma_codes(second))).enter(table, name)
     return table
+
+
+@dataclass
+class _Measured:
+    """What was found out about one pair, to be entered into the table in the order of the pairs."""
+
+    values: dict[str, dict[str, float]] = field(default_factory=dict)
+    """method -> metric -> value"""
+    size: tuple[int, int] = (0, 0)
+    problems: list[str] = field(default_factory=list)
+
+    def enter(self, table: EvaluationTable, name: str) -> None:
+        table.problems += self.problems
+        for method, values in self.values.items():
+            table.add(method, name, values, self.size)
+
+
+def _measure(
+    table: EvaluationTable, images: Mapping[str, Tensor], sources: tuple[Tensor, Tensor], problems: Iterable[str] = ()
+) -> _Measured:
+    """The images of all methods of one pair: together, so that what concerns the sources is computed once."""
+    measured = _Measured({}, (sources[0].shape[-2], sources[0].shape[-1]), list(problems))
+    if images:
+        values = compute_metrics(torch.cat(list(images.values())), *sources, table.metrics, table.measures)
+        for number, method in enumerate(images):
+            measured.values[method] = {metric: value[number].item() for metric, value in values.items()}
+    return measured
 
 
 def luma_codes(image: Tensor) -> Tensor:
@@ -110,13 +152,6 @@ def luma_codes(image: Tensor) -> Tensor:
     """
     codes = to_codes(image * 255).float()
     return (to_codes(luma(codes)).float() if image.shape[0] == 3 else codes).unsqueeze(0)
-
-
-def check_names(metrics: Iterable[str]) -> None:
-    """Raise InputError for a metric that does not exist."""
-    for name in metrics:
-        if name not in METRICS:
-            raise InputError(f"unknown metric {name!r}; there are {', '.join(METRICS)}")
 
 
 def _fused_files(path: Path, name: str) -> dict[str, Path]:

@@ -12,8 +12,10 @@ from ldfusion.fusion.decoder import FusionDecoder
 from ldfusion.io.color import to_stack
 from ldfusion.io.size import fuse_tiled
 
-TILE = 640
-"""Side of a tile in pixels: an image with a larger side is fused tile by tile."""
+WHOLE = 640
+"""Longest side in pixels of an image that is fused as a whole; a larger one is fused tile by tile."""
+TILE = 448
+"""Side of a tile in pixels."""
 OVERLAP = 96
 """Pixels that neighbouring tiles share; wider than what the networks see around a pixel."""
 
@@ -75,15 +77,17 @@ class Fuser(nn.Module):
         noise: Tensor | None,
         timesteps: Sequence[int] | None = None,
         tile: int = TILE,
+        whole: int = WHOLE,
     ) -> Tensor:
-        """`forward` for any size: padded to the networks' multiple, tiled with feathered overlap above ``tile``.
+        """`forward` for any size: padded to the networks' multiple, tiled with feathered overlap above ``whole``.
 
         Returns:
             (B, 3, H, W) in [0, 1], the size of the input. Memory beyond input and output is that of one tile.
         """
 
         def run(visible: Tensor, infrared: Tensor, *noise: Tensor) -> Tensor:
-            return self(visible, infrared, text, noise[0] if noise else None, timesteps).clamp(0, 1)
+            return self(visible, infrared, text, noise[0].float() if noise else None, timesteps).clamp(0, 1)
 
         tensors = [visible, infrared] if noise is None else [visible, infrared, noise]
+        tile = whole if max(visible.shape[-2:]) <= whole else tile
         return fuse_tiled(run, tensors, tile, min(OVERLAP, tile // 2), self.extractor.multiple)

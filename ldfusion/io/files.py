@@ -54,7 +54,7 @@ class PairList(Sequence[NamedPair]):
         ):
             if names:
                 noun = "image has" if len(names) == 1 else "images have"
-                lines.append(f"{len(names)} {own} {noun} no {other} image of the same name: {_some(names)}")
+                lines.append(f"{len(names)} {own} {noun} no {other} image of the same name: {some(names)}")
         return lines
 
 
@@ -81,8 +81,8 @@ def match_pairs(visible: str | Path, infrared: str | Path) -> PairList:
     shared = sorted(visible_files.keys() & infrared_files.keys())
     if not shared:
         raise InputError(
-            f"no name in {visible} ({_some(sorted(visible_files), 3)}) matches one in {infrared} "
-            f"({_some(sorted(infrared_files), 3)}); give both images of a pair the same name"
+            f"no name in {visible} ({some(sorted(visible_files), 3)}) matches one in {infrared} "
+            f"({some(sorted(infrared_files), 3)}); give both images of a pair the same name"
         )
     return PairList(
         tuple((stem, visible_files[stem], infrared_files[stem]) for stem in shared),
@@ -169,6 +169,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
             temporary.unlink()
 
 
-def _some(names: Sequence[str], count: int = _SHOWN) -> str:
+def some(names: Sequence[str], count: int = _SHOWN) -> str:
+    """The first names of a list, and how many more there are, for a line of a message."""
     listed = ", ".join(names[:count])
     return listed if len(names) <= count else f"{listed} and {len(names) - count} more"

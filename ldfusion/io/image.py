@@ -13,6 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import tifffile
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -126,6 +127,28 @@ def write_png16(path: str | Path, image: Tensor | NDArray[Any], text: Mapping[st
     if values.dtype != np.uint16:
         values = _quantise(torch.from_numpy(np.ascontiguousarray(values)), 65535, path).astype(np.uint16)
     _save(path, Image.fromarray(np.ascontiguousarray(values)), text)
+
+
+def stored_suffix(raw: NDArray[Any]) -> str:
+    """``.png`` for an array that a PNG holds as it is (8 or 16 bits; 1, 3 or 4 channels), else ``.tiff``."""
+    channels = 1 if raw.ndim == 2 else raw.shape[2]
+    return ".png" if raw.dtype in (np.uint8, np.uint16) and channels in (1, 3, 4) else ".tiff"
+
+
+def write_stored(path: str | Path, raw: NDArray[Any]) -> None:
+    """Write an array of `read_raw` with its channels and depth, as PNG or TIFF by the suffix (see `stored_suffix`).
+
+    Raises:
+        WorkError: the file cannot be written.
+    """
+    with atomic_write(path) as temporary:
+        if Path(path).suffix != ".png":
+            tifffile.imwrite(temporary, raw, photometric="rgb" if raw.ndim == 3 and raw.shape[2] > 2 else "minisblack")
+            return
+        if raw.ndim == 3:  # OpenCV's order is blue, green, red
+            raw = cv2.cvtColor(raw, cv2.COLOR_RGB2BGR if raw.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
+        encoded = cv2.imencode(".png", raw, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_LEVEL])[1]
+        temporary.write_bytes(encoded.tobytes())
 
 
 def _to_unit(raw: NDArray[Any]) -> Tensor:

@@ -147,7 +147,7 @@ class PairedVideo:
         """Whether the infrared video covers this time; gaps inside it count as covered."""
         if before is None:
             return nearest.time - target <= 0.75 * self._tolerance
-        return after is not None or target - nearest.time <= 0.99 * self._tolerance
+        return after is not None or target - nearest.time <= 0.99 * self._step
 
     def _note_end(self, shorter: VideoReader, longer: VideoReader, time: float) -> None:
         """Remember that one video is over at ``time`` on the clock of the longer one."""

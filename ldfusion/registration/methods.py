@@ -16,7 +16,9 @@ METHODS: dict[str, str] = {
     "identity": "ldfusion.registration.methods:IdentityRegistrar",
     "affine": "ldfusion.registration.affine:AffineRegistrar",
     "voxelmorph": "ldfusion.registration.voxelmorph:VoxelMorphRegistrar",
+    "orientation": "ldfusion.registration.orientation:OrientationRegistrar",
     "refine": "ldfusion.registration.refine:RefineRegistrar",
+    "edges": "ldfusion.registration.polish:EdgeRegistrar",
     "auto": "ldfusion.registration.refine:RefineRegistrar",
 }
 """Name of a method -> ``module:class``, imported when it is used; ``auto`` is the robust default."""
@@ -42,6 +44,20 @@ class IdentityRegistrar:
         """See `Registrar`."""
         moving, fixed = (infrared.shape[-2], infrared.shape[-1]), (visible.shape[-2], visible.shape[-1])
         return Registration(resize_matrix(moving, fixed), "affine", 1.0, True)
+
+
+def settle(registration: Registration, visible: Tensor, infrared: Tensor) -> Registration:
+    """What to do with a result: the registration where it is trusted, else the plain resize with its score, untrusted.
+
+    Args:
+        registration: of the pair.
+        visible: (1, 3, H, W).
+        infrared: (1, 1, h, w).
+    """
+    if registration.trusted:
+        return registration
+    moving, fixed = (infrared.shape[-2], infrared.shape[-1]), (visible.shape[-2], visible.shape[-1])
+    return Registration(resize_matrix(moving, fixed), "affine", registration.score, False)
 
 
 def load_registrar(method: str = "auto", **options: Any) -> Registrar:

@@ -15,20 +15,21 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from ldfusion.errors import InputError
-from ldfusion.io.color import luma
-from ldfusion.io.size import match_infrared, resize
+from ldfusion.io.size import match_infrared
+from ldfusion.registration.edges import edge_agreement
 from ldfusion.registration.methods import Registrar
+from ldfusion.registration.polish import polish
 from ldfusion.registration.warp import Matrix, corners, inside, sample, sampling_points, transform_points
 
 Corners = NDArray[np.float64]
 """(4, 2): where the corners of the infrared frame lie in the visible one, pixels (x, y)."""
 
-_MONITOR_SIDE = 240  # longer side at which edges are compared
+_PRIMED = 3  # votes of the transform that a clip starts from
 _STILL = 0.02  # pixels; a corner that would move less stays, so that the sampling grid is kept
 
 
@@ -110,23 +111,33 @@ class ClipRegistration:
         return np.median(self._window, axis=0) if self._window else None
 
     def prime(self, samples: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Start from the largest group of agreeing estimates over some frames of the clip, in any order.
+        """Start from some frames of the clip, in any order: registered at once by a registrar that can, otherwise one
+        by one, of which the largest group that agrees counts; then polished on all of them together.
 
         Args:
             samples: visible (1, 3, H, W) and infrared (1, 1, h, w) in [0, 1], taken from all over the clip.
         """
-        found: list[Corners] = []
-        diagonal = 1.0
-        for visible, infrared in samples:
-            diagonal = math.hypot(*visible.shape[-2:])
-            places, score, trusted = self._register(visible, infrared)
-            self._note(0.0, score, trusted, "used" if trusted else "failed")
-            if trusted:
-                found.append(places)
-        groups = [[other for other in found if self._distance(one, other, diagonal) < 1] for one in found]
-        self._window = max(groups, key=len, default=[])[-self.policy.window :]
-        if self._window:
-            self._next = self._pause
+        frames = list(samples)
+        if not frames:
+            return
+        size = (int(frames[0][1].shape[-2]), int(frames[0][1].shape[-1]))
+        diagonal = math.hypot(*frames[0][0].shape[-2:])
+        all_visible, all_infrared = (torch.cat(side) for side in zip(*frames, strict=True))
+        if getattr(self._registrar, "joint", False):
+            groups = [[self._first(all_visible, all_infrared, size)]]
+        else:
+            found = [self._first(visible, infrared, size) for visible, infrared in frames]
+            kept = [places for places in found if places is not None]
+            groups = [[other for other in kept if self._distance(one, other, diagonal) < 1] for one in kept]
+        group = [places for places in max(groups, key=len, default=[]) if places is not None]
+        if not group:
+            return
+        median = np.median(group, axis=0)
+        best = transform_points(polish(all_visible, all_infrared, matrix_of(median, size)).matrix, corners(size))
+        # the edges of several frames know it better than each alone, as long as they mean the same transform
+        joint = best if self._distance(best, median, diagonal) < 1 else median
+        self._window = [joint] * _PRIMED
+        self._next = self._pause
 
     def __call__(self, visible: Tensor, infrared: Tensor, time: float) -> tuple[Tensor, Tensor | None]:
         """Warp one frame.
@@ -179,6 +190,11 @@ class ClipRegistration:
             self._usual += 0.05 * (agreement - self._usual)
         return fallen
 
+    def _first(self, visible: Tensor, infrared: Tensor, size: tuple[int, int]) -> Corners | None:
+        places, score, trusted = self._register(visible, infrared)
+        self._note(0.0, score, trusted, "used" if trusted else "failed", size)
+        return places if trusted else None
+
     def _estimate(self, visible: Tensor, infrared: Tensor, time: float, fallen: bool) -> None:
         places, score, trusted = self._register(visible, infrared)
         diagonal = math.hypot(*visible.shape[-2:])
@@ -228,36 +244,3 @@ def matrix_of(places: Corners, source: tuple[int, int]) -> Matrix:
         values += [u, v]
     solution = np.linalg.solve(np.array(rows), np.array(values))
     return np.append(solution, 1.0).reshape(3, 3)
-
-
-def edge_agreement(visible: Tensor, infrared: Tensor, mask: Tensor | None = None) -> float:
-    """How far the edges of both images run alike where both have some, from 0 (as by chance) to 1.
-
-    Normalised gradient fields (Haber and Modersitzki 2006): the squared cosine between the gradients, weighted by their
-    magnitudes, and 0.5, its value by chance, taken for 0. The sign of an edge does not matter.
-
-    Args:
-        visible: (1, 3, H, W) in [0, 1].
-        infrared: (1, 1, H, W) in [0, 1], on the same grid.
-        mask: (1, 1, H, W) bool, pixels that count.
-    """
-    scale = min(1.0, _MONITOR_SIDE / max(visible.shape[-2:]))
-    size = (max(round(visible.shape[-2] * scale), 8), max(round(visible.shape[-1] * scale), 8))
-    (vx, vy), (ix, iy) = (_gradient(resize(image, size)) for image in (luma(visible), infrared))
-    weight = ((vx**2 + vy**2) * (ix**2 + iy**2)).sqrt()
-    if mask is not None:
-        kept = (resize(mask.float(), size) > 0.99).float()
-        weight = weight * -F.max_pool2d(-kept, 3, 1)
-    total = weight.sum()
-    if total < 1e-12:
-        return 0.0
-    cosine = (vx * ix + vy * iy) ** 2 / ((vx**2 + vy**2) * (ix**2 + iy**2)).clamp_min(1e-18)
-    return max(2 * float((weight * cosine).sum() / total) - 1, 0.0)
-
-
-def _gradient(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Central differences (1, 1, H - 2, W - 2) in x and y."""
-    return (
-        (image[..., 1:-1, 2:] - image[..., 1:-1, :-2]) / 2,
-        (image[..., 2:, 1:-1] - image[..., :-2, 1:-1]) / 2,
-    )

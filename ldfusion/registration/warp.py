@@ -49,6 +49,12 @@ def corners(size: Size) -> NDArray[np.float64]:
     return np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], dtype=np.float64)
 
 
+def invert(matrix: Matrix) -> Matrix:
+    """The inverse, scaled so that its last entry is 1."""
+    inverse = np.linalg.inv(matrix)
+    return np.asarray(inverse / inverse[2, 2], dtype=np.float64)
+
+
 def _normaliser(size: Size) -> Matrix:
     """Pixels -> normalised coordinates."""
     height, width = size
@@ -67,9 +73,7 @@ def matrix_to_theta(matrix: Matrix, moving: Size, fixed: Size) -> Matrix:
 def theta_to_matrix(theta: NDArray[Any], moving: Size, fixed: Size) -> Matrix:
     """Inverse of `matrix_to_theta`; a (2, 3) theta, as affine networks predict it, is completed by (0, 0, 1)."""
     full = np.vstack([theta, [0, 0, 1]]) if theta.shape == (2, 3) else np.asarray(theta)
-    backward = np.linalg.inv(_normaliser(moving)) @ full.astype(np.float64) @ _normaliser(fixed)
-    matrix = np.linalg.inv(backward)
-    return np.asarray(matrix / matrix[2, 2], dtype=np.float64)
+    return invert(np.linalg.inv(_normaliser(moving)) @ full.astype(np.float64) @ _normaliser(fixed))
 
 
 def sampling_points(matrix: Matrix, size: Size, device: torch.device | None = None) -> Tensor:

@@ -122,7 +122,8 @@ class Trainer:
         torch.manual_seed(sample_seed(e.seed, 0))
         stage = build_stage(e.stage, e.model, e.loss, e.data)
         if e.train.init:
-            _start_from(stage.network, Path(e.train.init))
+            # a stage that exports a part of its network starts from that part
+            _start_from(getattr(stage, "exported", stage.network), Path(e.train.init))
         return stage
 
     def _turn(self, step: int) -> tuple[str, ...]:

@@ -67,3 +67,26 @@ def test_an_unwritable_json_is_refused_before_the_work(folders: Path, capsys: py
     assert main(words(folders, "--json", str(folders / "mine" / "a.png" / "numbers.json"))) == 2
     out, err = capsys.readouterr()
     assert out == "" and "a.png is a file; give a folder" in err
+
+
+def test_conventions_and_columns(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words(folders, "--convention", "tang-published", "--metrics", "SD,SF")) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Convention: tables published with Tang's program")
+    heading, values = out.splitlines()[-2:]
+    assert heading.split() == ["method", "images", "SD", "SF"]
+    assert float(values.split()[2]) < 16 and float(values.split()[3]) < 1
+    assert main(words(folders, "--metrics", "en,Qab")) == 2
+    assert "did you mean 'Qabf'" in capsys.readouterr().err
+
+
+def test_methods_of_one_name_and_a_small_crop(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = ["--fused", str(folders / "visible" / ".." / "mine")]
+    assert main(words(folders, *more)) == 2
+    assert "two methods are called 'mine'" in capsys.readouterr().err
+    for side in ("visible", "infrared", "mine"):
+        write_png(folders / side / "a.png", torch.rand(1 if side == "infrared" else 3, 32, 50))
+    assert main(words(folders, "--metrics", "EN,VIF")) == 0
+    out, err = capsys.readouterr()
+    assert err == "" and "n/a: VIF of mine, a: needs 41 pixels a side, the image has 50x32\n" in out
+    assert "nan" not in out

@@ -57,6 +57,7 @@ def test_json_has_null_for_undefined(tmp_path: Path) -> None:
         "images": 1,
         "mean": {"EN": 5.0, "SF": 9.0, "CC": None},
         "undefined": {"EN": 0, "SF": 0, "CC": 1},
+        "reasons": {"CC": {"a": "undefined for this image"}},
         "per_image": {"a": {"EN": 5.0, "SF": 9.0, "CC": None}},
     }
     assert content["problems"] == ["pair b: no fused image"]

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from ldfusion.errors import InputError
-from ldfusion.evaluation.metrics import METRICS, compute_metrics
+from ldfusion.evaluation.metrics import DEFAULT, compute_metrics
 from ldfusion.evaluation.suite import evaluate_pairs, evaluate_tensors, luma_codes
 
 SIZE = (44, 50)
@@ -33,10 +33,13 @@ def folders(tmp_path: Path) -> Path:
 
 def test_scores_of_files(folders: Path) -> None:
     table = evaluate_pairs({"ours": folders / "ours"}, folders / "visible", folders / "infrared")
-    assert table.metrics == tuple(METRICS) and table.problems == []
+    assert table.metrics == DEFAULT and table.problems == []
     grey = [np.asarray(Image.open(folders / kind / "b.png").convert("L")) for kind in ("ours", "visible", "infrared")]
     expected = compute_metrics(*(torch.from_numpy(image.copy()).float()[None, None] for image in grey))
     for name, value in expected.items():
+        if value.isnan():  # MS-SSIM of an image this small
+            assert table.methods["ours"].rows["b"][name] is None
+            continue
         # Pillow computes its luma in steps of 2^-16, which rounds a few pixels in a thousand the other way.
         assert table.methods["ours"].rows["b"][name] == pytest.approx(value.item(), rel=1e-3)
     assert table.methods["ours"].mean("EN") == pytest.approx(
@@ -60,7 +63,7 @@ def test_missing_fused_image_is_one_line(folders: Path) -> None:
     methods = {"ours": folders / "ours", "other": folders / "other"}
     table = evaluate_pairs(methods, folders / "visible", folders / "infrared", metrics=["EN", "SD"])
     assert list(table.methods["ours"].rows) == ["a", "b", "c"] and list(table.methods["other"].rows) == ["a"]
-    assert table.problems == [f"{folders / 'other'}: no fused image for {stem}" for stem in "bc"]
+    assert table.problems == [f"{folders / 'other'}: no fused image for b, c"]
 
 
 def test_bad_images_are_named_and_the_others_evaluated(folders: Path) -> None:

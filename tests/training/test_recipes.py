@@ -12,11 +12,24 @@ from accelerate.state import AcceleratorState
 from ldfusion.config import Experiment
 from ldfusion.training.loop import train
 
-STAGES = ("denoiser", "depth-visible", "depth-infrared", "captioner", "text", "fusion", "segmentation", "seafusion")
+STAGES = (
+    "denoiser",
+    "depth-visible",
+    "depth-infrared",
+    "captioner",
+    "text",
+    "fusion",
+    "registration-affine",
+    "registration-voxelmorph",
+    "segmentation",
+    "seafusion",
+    "detector",
+)
 FRAGMENTS = {
     "denoiser": "mse_t50", "depth-visible": "spearman", "depth-infrared": "spearman", "captioner": "report/",
     "text": "pair_to_text/", "fusion": "right/loss",
-    "segmentation": "visible/mIoU", "seafusion": "mIoU",
+    "registration-affine": "error_px", "registration-voxelmorph": "error_px",
+    "segmentation": "visible/mIoU", "seafusion": "mIoU", "detector": "mean/AP",
 }  # fmt: skip
 
 

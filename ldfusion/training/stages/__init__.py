@@ -19,10 +19,13 @@ STAGES: dict[str, str] = {
     "depth-visible": "ldfusion.training.stages.depth:VisibleDepthStage",
     "depth-infrared": "ldfusion.training.stages.depth:InfraredDepthStage",
     "captioner": "ldfusion.training.stages.captioner:CaptionerStage",
+    "detector": "ldfusion.training.stages.detector:DetectorStage",
     "text": "ldfusion.training.stages.text:TextStage",
     "fusion": "ldfusion.training.stages.fusion:FusionStage",
+    "registration": "ldfusion.training.stages.registration:RegistrationStage",
     "segmentation": "ldfusion.training.stages.segmentation:SegmentationStage",
     "seafusion": "ldfusion.training.stages.seafusion:SeAFusionStage",
+    "matching": "ldfusion.training.stages.matching:MatchingStage",
 }
 """Name of a stage -> ``module:class``, imported when the stage is used."""
 

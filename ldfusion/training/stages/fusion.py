@@ -57,7 +57,7 @@ def named_targets(texts: Sequence[str]) -> Tensor:
 class FusionLoss:
     """Weights of the losses. None is published for this method (Zhang et al. 2025): all are ours."""
 
-    intensity: float = 1.0
+    intensity: float = 2.5
     gradient: float = 2.0
     colour: float = 2.0
     depth: float = 0.05
@@ -65,10 +65,12 @@ class FusionLoss:
     """Intensity on the targets alone, each picture's targets weighing as much as the next one's."""
     emphasis: float = 0.4
     """Lift of the thermal signature of targets that the sentence names."""
-    sharpen: float = 1.12
-    """Gain of the gradient target: what the L1 losses blur away is given back."""
-    contrast: float = 0.2
+    sharpen: float = 1.25
+    """Gain of the gradient target: what the L1 losses blur away is given back, and the gain of the contrast."""
+    contrast: float = 0.1
     """Gain of the local contrast of the intensity target."""
+    gain: float = 1.15
+    """Contrast of the intensity target about its mean; the maximum of two bright pictures is flat."""
     wrong: float = 0.3
     """Share of samples that are given the caption of another pair."""
     command: float = 0.25
@@ -96,6 +98,7 @@ class FusionStage:
         fuser = self._build(**model)
         check_crop(data, math.lcm(STRIDE, fuser.extractor.multiple))
         self.network: nn.Module = fuser
+        self.exported: nn.Module = fuser.decoder
 
     def _build(
         self,
@@ -166,6 +169,8 @@ class FusionStage:
         w, visible, infrared = self.weights, batch["visible"], batch["infrared"]
         lift = losses.emphasis(infrared, batch["mask"], named.to(fused.device), w.emphasis)
         target = local_contrast(losses.target_intensity(visible, infrared), w.contrast)
+        mean = target.mean(dim=(1, 2, 3), keepdim=True)
+        target = (mean + w.gain * (target - mean)).clamp(0, 1)
         target = target + lift * (1 - target)
         out = {
             "intensity": losses.intensity_loss(fused, target),

@@ -129,7 +129,7 @@ def test_named_targets_of_sentences() -> None:
 
 
 def test_naming_a_target_lifts_its_intensity_and_nothing_else(fusion: Fusion) -> None:
-    experiment = fusion("loss.depth=0", "loss.contrast=0")
+    experiment = fusion("loss.depth=0", "loss.contrast=0", "loss.gain=1")
     stage = build(experiment)
     batch = a_batch(stage, experiment)
     fused = torch.maximum(

@@ -1,0 +1,138 @@
+"""Register pairs: bring each infrared image onto the pixel grid of its visible image.
+
+VISIBLE and INFRARED are two files, or two folders whose files are matched by name without suffix. For each pair NAME:
+  OUT/registered/NAME.png   the infrared image as it came, with all its channels and bits, warped; 0 where it has no
+                            data (NAME.tiff for what a PNG cannot hold: float, 32 bits, grey with alpha)
+  OUT/valid/NAME.png        255 where the infrared image covers the visible one, 0 elsewhere
+  OUT/transforms/NAME.json  matrix (3x3, infrared pixels -> visible pixels, pixel centres at integers), model, score
+                            (0 to 1), trusted
+  OUT/flows/NAME.npy        with --flow: (2, H, W) float32; visible pixel x shows infrared pixel x + flow(x), (x, y)
+  OUT/panels/NAME.png       infrared, visible, warped, difference before, difference after
+  OUT/edges/NAME.png        edges of both images over each other, before and after
+A pair that cannot be registered, because the images share no content for instance, is said so: its infrared image is
+only resized, "trusted" is false, and the exit code is 1. Results that are there are kept unless --overwrite is given.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ldfusion.commands import options
+from ldfusion.commands.batch import for_each, report_unmatched
+from ldfusion.commands.results import add_results
+from ldfusion.commands.terminal import say
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ldfusion.io.files import NamedPair
+    from ldfusion.registration import Registrar, Registration
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    options.add_pair(parser)
+    options.add_output(parser)
+    options.add_registration(parser)
+    parser.add_argument("--flow", action="store_true", help="also write the dense displacement")
+    options.add_device(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Register all pairs; 0 when every pair is registered, 1 when some could not be."""
+    from ldfusion.io.files import check_output_folder, match_pairs
+
+    options.check_registration(args)
+    pairs = match_pairs(args.visible, args.infrared)
+    check_output_folder(args.output)
+    report_unmatched(pairs)
+    todo = [pair for pair in pairs if args.overwrite or not _done(args.output, pair[0], args.flow)]
+    kept = len(pairs) - len(todo)
+    untrusted: list[str] = []
+    failed = 0
+    if todo:
+        registrar = options.load_registration(args)
+
+        def work(files: NamedPair) -> None:
+            if not _register(registrar, files, args):
+                untrusted.append(files[0])
+
+        failed = for_each(todo, work, "pair")
+    _report(len(todo) - failed - len(untrusted), kept, len(untrusted), failed, args.output)
+    return 1 if failed or untrusted else 0
+
+
+def result_files(name: str, flow: bool, suffix: str = ".png") -> list[Path]:
+    """The files of one pair, relative to the output folder; ``suffix`` is the warped image's."""
+    pictures = [Path(folder, f"{name}.png") for folder in ("valid", "panels", "edges")]
+    dense = [Path("flows", f"{name}.npy")] if flow else []
+    return [Path("registered", f"{name}{suffix}"), *pictures, Path("transforms", f"{name}.json"), *dense]
+
+
+def _done(output: Path, name: str, flow: bool) -> bool:
+    return any(all((output / file).exists() for file in result_files(name, flow, s)) for s in (".png", ".tiff"))
+
+
+def _register(registrar: Registrar, files: NamedPair, args: argparse.Namespace) -> bool:
+    """Register one pair and write its files; whether the result is trusted."""
+    from ldfusion.io.image import read_infrared, read_raw, read_visible, stored_suffix
+    from ldfusion.registration.methods import settle
+
+    name, visible_file, infrared_file = files
+    visible, infrared = read_visible(visible_file)[0][None], read_infrared(infrared_file)[None]
+    found = settle(registrar(visible, infrared), visible, infrared)
+    if not found.trusted:
+        say(
+            f"error: {name}: cannot be registered (score {found.score:.2f}): no transform brings the content of "
+            f"{infrared_file} onto {visible_file}; the infrared image is only resized"
+        )
+    raw = read_raw(infrared_file)
+    add_results(
+        args.output,
+        name,
+        result_files(name, args.flow, stored_suffix(raw)),
+        lambda folder: _write(folder, name, visible, infrared, raw, found, args.flow),
+        args.overwrite,
+    )
+    return found.trusted
+
+
+def _write(
+    folder: Path, name: str, visible: Tensor, infrared: Tensor, raw: Any, found: Registration, flow: bool
+) -> None:
+    from ldfusion.io.files import atomic_write
+    from ldfusion.io.image import stored_suffix, write_png, write_stored
+    from ldfusion.io.size import resize
+    from ldfusion.registration.files import write_flow, write_transform
+    from ldfusion.registration.pictures import edge_panel, five_panels
+    from ldfusion.registration.warp import apply_registration, matrix_to_flow, warp_array
+
+    size = (visible.shape[-2], visible.shape[-1])
+    after, mask = apply_registration(found, infrared, size)
+    before = resize(infrared, size)
+    write_stored(folder / "registered" / f"{name}{stored_suffix(raw)}", warp_array(raw, found, size))
+    write_png(folder / "valid" / f"{name}.png", mask[0].float())
+    write_transform(folder / "transforms" / f"{name}.json", found)
+    if flow:
+        dense = matrix_to_flow(found.matrix, size) if found.flow is None else found.flow
+        write_flow(folder / "flows" / f"{name}.npy", dense)
+    verdict = "trusted" if found.trusted else "not trusted: the infrared image is only resized"
+    caption = f"{name}: {found.model}, score {found.score:.2f}, {verdict}"
+    for kind, picture in (
+        ("panels", five_panels(visible, infrared, before, after, mask, caption)),
+        ("edges", edge_panel(visible, before, after, mask)),
+    ):
+        with atomic_write(folder / kind / f"{name}.png") as temporary:
+            picture.save(temporary)
+
+
+def _report(registered: int, kept: int, untrusted: int, failed: int, output: Path) -> None:
+    parts = [f"{registered} registered"]
+    if kept:
+        parts.append(f"{kept} kept from before (--overwrite makes them anew)")
+    if untrusted:
+        parts.append(f"{untrusted} could not be registered")
+    if failed:
+        parts.append(f"{failed} failed")
+    say(f"{', '.join(parts)}; results in {output}")

@@ -1,0 +1,1 @@
+"""What other programs can do with a fused image: segmentation, detection, depth."""

@@ -1,0 +1,224 @@
+"""The task table: every fusion method through one protocol, with a segmentation network re-trained for each.
+
+All pairs are read with a short side of ``size`` pixels, fused, and kept below ``OUT/images/METHOD`` in the layout of a
+data set, so that the segmentation network is trained by the one loop on them. A finished row is not computed again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ldfusion.config import DataConfig, load
+from ldfusion.data.boxes import LabelBox, read_boxes
+from ldfusion.data.catalog import PairFiles, select_pairs
+from ldfusion.data.labels import read_depth_label
+from ldfusion.detection.base import load_detector
+from ldfusion.errors import InputError, LDFusionError
+from ldfusion.evaluation.report import markdown
+from ldfusion.evaluation.tasks.folders import read_labels
+from ldfusion.evaluation.tasks.protocol import TASKS, TaskProtocol, TaskSample, teacher_of
+from ldfusion.evaluation.tasks.scores import TaskScores, TaskTable
+from ldfusion.fusion.methods import load_method
+from ldfusion.io.files import atomic_write, check_output_folder
+from ldfusion.io.image import read_visible, write_png
+from ldfusion.io.size import resize
+from ldfusion.pipeline import LDFusionPipeline, load_pair
+from ldfusion.segmentation.network import SegmentationNetwork, load_segmenter
+
+METHODS = ("visible", "infrared", "mean", "laplacian", "zero-learning", "seafusion", "ldfusion")
+SENSORS = ("visible", "infrared")
+LIGHTS = ("night", "smoke")
+"""Of the rendered scenes: in these the two sensors see different things."""
+FIRST_SCENE = 70_000
+"""Seed of the first rendered scene; training never renders with a plain number as seed."""
+Fuse = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class TaskBenchmark:
+    """Where everything is and how much of it is used.
+
+    Attributes:
+        data: folder of the data sets.
+        output: of the run.
+        labels: depth labels of the teacher (``prepare_data.py depth``); None: no depth on real pairs.
+        config: the segmentation network's training.
+        overrides: of that configuration.
+        size: short side in pixels that all pairs are read with.
+        train_limit: training pairs of the segmentation network; 0: all.
+        scenes: rendered street scenes of each of `LIGHTS`.
+        detector: source of the detector, see `load_detector`.
+        tasks: which are measured.
+    """
+
+    data: Path
+    output: Path
+    labels: Path | None = None
+    config: str = "configs/task-segmentation.yaml"
+    overrides: Sequence[str] = ()
+    size: int = 240
+    train_limit: int = 0
+    scenes: int = 16
+    detector: str | None = None
+    tasks: Sequence[str] = TASKS
+
+    def run(self, methods: Sequence[str] = METHODS) -> TaskTable:
+        """Rows of the named methods; also written to ``OUT/tasks.json`` after each."""
+        check_output_folder(self.output)
+        file = self.output / "tasks.json"
+        table = TaskTable(protocol=self.protocol())
+        if file.is_file():
+            table = TaskTable.from_dict(json.loads(file.read_text(encoding="utf-8")))
+            if table.protocol != self.protocol():
+                raise InputError(f"{file}: rows of another protocol ({table.protocol}); choose another output folder")
+        pipe = LDFusionPipeline.from_pretrained()
+        protocol = TaskProtocol(self.tasks, detector=load_detector(self.detector), twin=pipe.twin)
+        for method in methods:
+            if method not in table.rows:
+                table.rows[method] = self._row(method, protocol, pipe)
+                table.write_json(file)
+        table.rows = {name: table.rows[name] for name in methods}
+        return table
+
+    def protocol(self) -> str:
+        """The conditions in words."""
+        words = [f"RoadScene and MSRS validation pairs, short side {self.size}"]
+        if "segmentation" in self.tasks:
+            train = load(self.config, self.overrides).train
+            pairs = "all" if not self.train_limit else str(self.train_limit)
+            words.append(f"segmentation re-trained per method, {train.steps} steps of {train.batch} on {pairs} pairs")
+        if "detection" in self.tasks:
+            words.append("one detector for all" + (f" ({self.detector})" if self.detector else ""))
+        if "depth" in self.tasks:
+            words.append(f"{self.scenes} rendered scenes each in {' and '.join(LIGHTS)}")
+        return "; ".join(words)
+
+    def _row(self, method: str, protocol: TaskProtocol, pipe: LDFusionPipeline) -> TaskScores:
+        try:
+            fuse = _fuser(method, pipe)
+            folder = self._images(method, fuse)
+            segmenter = self._segmenter(method, folder) if "segmentation" in self.tasks else None
+            samples = [*self._pairs(folder), *(self._scenes(fuse) if "depth" in self.tasks else ())]
+            reader = method if method in SENSORS else "fused"
+            return protocol.evaluate(tqdm(samples, desc=method, unit="image", disable=None), reader, segmenter)
+        except LDFusionError as error:
+            return TaskScores(problems=[str(error)])
+
+    def _split(self, train: bool) -> list[PairFiles]:
+        data = DataConfig(root=str(self.data))
+        split = data.train_split if train else data.val_split
+        pairs = select_pairs(self.data, data.val_datasets, split)
+        if train and self.train_limit:  # spread over the data sets and over day and night
+            chosen = np.linspace(0, len(pairs) - 1, min(self.train_limit, len(pairs))).round().astype(int)
+            pairs = [pairs[k] for k in chosen]
+        return pairs
+
+    def _images(self, method: str, fuse: Fuse) -> Path:
+        """The method's images of all pairs with labels, as a data set of the layout ``folder``."""
+        root = self.output / "images" / method
+        splits = {"val": self._split(False)}
+        if "segmentation" in self.tasks:
+            splits["train"] = self._split(True)
+        for name, pairs in splits.items():
+            with atomic_write(root / "splits" / f"{name}.txt") as file:
+                file.write_text("".join(f"folder/{_stem(files)}\n" for files in pairs))
+        todo = [files for pairs in splits.values() for files in pairs if not _target(root, files).is_file()]
+        for files in tqdm(todo, desc=f"{method}: fusing", unit="pair", disable=None):
+            visible, infrared = self._read(files)
+            image = fuse(visible, infrared)
+            shape = (int(image.shape[-1]), int(image.shape[-2]))
+            mask = _mask(files)
+            write_png(root / "infrared" / f"{_stem(files)}.png", infrared[0])
+            with atomic_write(root / "object_mask" / f"{_stem(files)}.png") as file:
+                cv2.imwrite(str(file), cv2.resize(mask, shape, interpolation=cv2.INTER_NEAREST_EXACT))
+            write_png(_target(root, files), image[0].expand(3, -1, -1))
+        return root
+
+    def _read(self, files: PairFiles) -> tuple[Tensor, Tensor]:
+        pair = load_pair(files.visible, files.infrared, files.name)
+        height, width = pair.visible.shape[-2:]
+        scale = self.size / min(height, width)
+        shape = (round(height * scale), round(width * scale))
+        return resize(pair.visible, shape), resize(pair.infrared, shape)
+
+    def _segmenter(self, method: str, root: Path) -> SegmentationNetwork:
+        from ldfusion.training.loop import train
+
+        folder = self.output / "segmentation" / method
+        if not (folder / "weights" / "config.json").is_file():
+            train(load(self.config, [*self.overrides, f"data.root={root}", f"output={folder}"]))
+        return load_segmenter(folder / "weights")
+
+    def _pairs(self, root: Path) -> Iterator[TaskSample]:
+        boxes = read_boxes(self.data / DataConfig().boxes)
+        for files in self._split(False):
+            image = read_visible(_target(root, files))[0][None]
+            mask = read_labels(root / "object_mask" / f"{_stem(files)}.png")
+            scale = self.size / min(_mask(files).shape)
+            objects = [_scaled(box, scale) for box in boxes.get(files.name, [])]
+            teacher = None
+            if self.labels is not None:
+                maps = (read_depth_label(self.labels, files.name, sensor) for sensor in SENSORS)
+                teacher = teacher_of(*(torch.from_numpy(each)[None, None] for each in maps))
+            yield TaskSample(files.name, image, mask, objects, teacher)
+
+    def _scenes(self, fuse: Fuse) -> Iterator[TaskSample]:
+        from ldfusion.data.synthetic import render_scene
+
+        for light in LIGHTS:
+            for number in range(self.scenes):
+                scene = render_scene(FIRST_SCENE + number, light, "street", (240, 320), registered=True)
+                image = fuse(torch.from_numpy(scene.visible)[None], torch.from_numpy(scene.infrared)[None])
+                metres = torch.from_numpy(scene.depth_visible_m)[None]
+                yield TaskSample(f"{light} {number}", image, metres=metres, light=light)
+
+
+def task_table(benchmark: TaskBenchmark, methods: Sequence[str] = METHODS) -> str:
+    """`TaskBenchmark.run` as text: the protocol, the table, and what is missing."""
+    table = benchmark.run(methods)
+    return "\n".join([table.protocol, "", markdown(table.cells()), "", *table.notes()]).rstrip()
+
+
+def _fuser(method: str, pipe: LDFusionPipeline) -> Fuse:
+    if method in SENSORS:
+        return partial(_source, SENSORS.index(method))
+    if method == "ldfusion":
+        from ldfusion.fusion.sentence import SentenceFusion
+
+        return SentenceFusion(pipe)
+    return load_method(method)
+
+
+def _source(number: int, visible: Tensor, infrared: Tensor) -> Tensor:
+    return (visible, infrared)[number]
+
+
+def _stem(files: PairFiles) -> str:
+    return files.name.replace("/", "_")
+
+
+def _target(root: Path, files: PairFiles) -> Path:
+    return root / "visible" / f"{_stem(files)}.png"
+
+
+def _mask(files: PairFiles) -> np.ndarray[Any, Any]:
+    mask: Any = None if files.labels is None else cv2.imread(str(files.labels), cv2.IMREAD_GRAYSCALE)
+    if mask is None:
+        raise InputError(f"{files.name}: no readable label image ({files.labels})")
+    return np.asarray(mask)
+
+
+def _scaled(box: LabelBox, scale: float) -> LabelBox:
+    x1, y1, x2, y2 = (scale * value for value in box.xyxy)
+    return LabelBox(box.label, (x1, y1, x2, y2), box.seen, box.score)

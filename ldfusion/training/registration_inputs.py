@@ -1,0 +1,109 @@
+"""The registration papers' own finding: without supervision, which input lets the networks learn at all?
+
+Both networks are trained with the papers' loss on grey images, on contours and on human masks, in equal runs: the same
+pairs, misalignments, steps and seeds. The papers report that grey and contours stay flat, and that masks succeed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ldfusion.config import load
+from ldfusion.io.chart import line_charts
+from ldfusion.io.files import atomic_write
+from ldfusion.training.loop import train
+
+NETWORKS = {"affine": "configs/registration-affine.yaml", "voxelmorph": "configs/registration-voxelmorph.yaml"}
+INPUTS = ("grey", "contours", "masks")
+PUBLISHED: tuple[str, ...] = (
+    "loss.similarity=mse",
+    "loss.unsupervised=1.0",
+    "loss.supervised=0.0",
+    "loss.smooth=0.6",
+    "loss.strength=[1,1]",
+    "loss.misalignment={rotation: 10, scale: [0.85, 1.15], shift: 0.12, perspective: 0.05, aspect: [1, 1]}",
+    "data.jitter=0",
+    "optim.lr=1e-4",
+    "optim.schedule=constant",
+    "optim.warmup=0",
+    "optim.ema=0",
+    "train.batch=20",
+)
+"""The papers' settings (Adam 1e-4, batch 20, MSE, lambda 0.6), on random misalignments of registered pairs."""
+COLUMNS = ("loss, first tenth", "loss, last tenth", "change", "validation loss", "error before [px]", "after [px]")
+
+Rows = dict[str, dict[str, Any]]
+
+
+def study(output: Path, overrides: Sequence[str] = ()) -> Rows:
+    """Train and validate every network on every input; finished runs are not repeated.
+
+    Args:
+        output: folder of the runs; gets ``inputs.json``, ``inputs.md`` and ``inputs.png``.
+        overrides: of every run, the data folder and the number of steps for instance.
+
+    Returns:
+        By ``network/input``: ``curve`` (steps and training losses) and the figures of the last validation.
+    """
+    rows: Rows = {}
+    for network, config in NETWORKS.items():
+        for kind in INPUTS:
+            folder = output / f"{network}-{kind}"
+            words = [*PUBLISHED, f"model.inputs=[{kind}]", "train.log_every=5", "train.checkpoint_every=0"]
+            figures = train(load(config, [*words, *overrides, f"output={folder}"]))
+            rows[f"{network}/{kind}"] = {"curve": list(_curve(folder)), **figures}
+            _write(rows, output)
+    return rows
+
+
+def _curve(folder: Path) -> Iterator[tuple[int, float]]:
+    for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        if record["kind"] == "train":
+            yield record["step"], record["train/similarity"]
+
+
+def _write(rows: Rows, output: Path) -> None:
+    with atomic_write(output / "inputs.json") as file:
+        file.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    with atomic_write(output / "inputs.md") as file:
+        file.write_text(table(rows) + "\n", encoding="utf-8")
+    panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for name, row in rows.items():
+        network, kind = name.split("/")
+        panels.setdefault(network, {})[kind] = relative(row["curve"])
+    with atomic_write(output / "inputs.png") as file:
+        line_charts(panels, "step", "loss / loss of the first tenth").save(file)
+
+
+def _ends(curve: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Mean loss of the first and of the last tenth of a curve, at least one point each."""
+    tenth = max(1, len(curve) // 10)
+    first, last = curve[:tenth], curve[-tenth:]
+    return sum(y for _, y in first) / tenth, sum(y for _, y in last) / tenth
+
+
+def relative(curve: Sequence[tuple[float, float]], window: int = 5) -> list[tuple[float, float]]:
+    """A curve over its own first tenth, smoothed by a running mean of ``window`` points: 1 is where it began."""
+    start = _ends(curve)[0] or 1.0
+    half = window // 2
+    smooth = []
+    for k, (x, _) in enumerate(curve):
+        near = [y for _, y in curve[max(0, k - half) : k + half + 1]]
+        smooth.append((float(x), sum(near) / len(near) / start))
+    return smooth
+
+
+def table(rows: Rows) -> str:
+    """The losses and errors as a Markdown table."""
+    lines = ["| network | input | " + " | ".join(COLUMNS) + " |", "|---|---" + "|---:" * len(COLUMNS) + "|"]
+    for name, row in rows.items():
+        network, kind = name.split("/")
+        first, last = _ends(row["curve"])
+        cells = [f"{first:.4f}", f"{last:.4f}", f"{100 * (last / first - 1) if first else 0:+.1f} %"]
+        cells += [f"{row['similarity']:.4f}", f"{row['before_px']:.1f}", f"{row['error_px']:.1f}"]
+        lines.append(f"| {network} | {kind} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)

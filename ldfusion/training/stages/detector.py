@@ -1,0 +1,131 @@
+"""Stage ``detector``: the small detector, trained on both sensors and on mixtures of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from depth.network import STRIDE
+from ldfusion.config import DataConfig, check_arguments, check_keys
+from ldfusion.data.boxes import BOX_CLASSES, SENSORS
+from ldfusion.detection.base import OwnDetector
+from ldfusion.detection.losses import centre_loss, side_loss
+from ldfusion.detection.network import CentreDetector
+from ldfusion.detection.preview import draw_boxes
+from ldfusion.detection.targets import make_targets
+from ldfusion.evaluation.tasks.detection import Truth, average_precision, truth_of
+from ldfusion.fusion.classical import mean_fusion
+from ldfusion.io.color import luma
+from ldfusion.io.image import write_png
+from ldfusion.training.stages import check_crop
+from ldfusion.weights import component_folder
+
+BOTH = sum(SENSORS.values())
+
+
+class DetectorStage:
+    """Trains a `CentreDetector` that no fusion method is favoured by: it sees single sensors and random mixtures alike.
+
+    ``loss`` weighs the ``sides`` against the centres. ``model.trunk`` names the weights of a depth student of visible
+    images that the trunk starts from: a folder, ``embedded``, or empty for a random start.
+    """
+
+    dataset_options: ClassVar[dict[str, bool]] = {"boxes": True}
+
+    def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
+        sizes = {key: value for key, value in model.items() if key != "trunk"}
+        check_arguments(CentreDetector.__init__, sizes, "model")
+        check_keys(loss, ("sides",), "loss")
+        check_crop(data, STRIDE)
+        self.network: nn.Module = CentreDetector(**sizes)
+        self.sides = float(loss.get("sides", 2.0))
+        trunk = str(model.get("trunk", ""))
+        if trunk:
+            start_trunk(self.network, component_folder("depth_visible", "" if trunk == "embedded" else trunk))
+
+    def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
+        images, shown = show(batch["visible"], batch["infrared"], batch["seed"])
+        boxes = [torch.from_numpy(array) for array in batch["boxes"]]
+        targets = make_targets(boxes, shown, len(BOX_CLASSES), (images.shape[-2], images.shape[-1]))
+        targets = type(targets)(*(part.to(images.device) for part in targets))
+        heat, sides = network(images.contiguous(memory_format=torch.channels_last))
+        losses = {
+            "centres": centre_loss(heat.float(), targets).mean(),
+            "sides": side_loss(sides.float(), targets).mean(),
+        }
+        return {"loss": losses["centres"] + self.sides * losses["sides"], **losses}
+
+    def validate(self, network: nn.Module, loader: DataLoader[dict[str, Any]], folder: Path) -> dict[str, float]:
+        """Average precision on visible, infrared and mean images, and a picture of the boxes found in the mean."""
+        assert isinstance(network, CentreDetector)
+        detector = OwnDetector(network)
+        device = next(network.parameters()).device
+        kinds: dict[str, list[Any]] = {"visible": [], "infrared": [], "mean": []}
+        truth: list[Truth] = []
+        rows: list[Tensor] = []
+        for number, batch in enumerate(loader):
+            visible, infrared = batch["visible"].to(device), batch["infrared"].to(device)
+            truth.append(truth_of(torch.from_numpy(batch["boxes"][0])))
+            images = {"visible": visible, "infrared": infrared, "mean": mean_fusion(visible, infrared)}
+            for kind, image in images.items():
+                kinds[kind].append(detector(image)[0])
+            if number % 6 == 0 and len(rows) < 6:
+                rows.append(draw_boxes(images["mean"][0].cpu(), kinds["mean"][-1].above(0.3)))
+        write_png(folder / "boxes.png", torch.cat(rows, dim=1))
+        figures: dict[str, float] = {}
+        for kind, found in kinds.items():
+            scores = average_precision(found, truth)
+            measured = {name: scores[name] for name in ("AP50", "AP")}
+            figures |= {f"{kind}/{name}": value for name, value in measured.items() if value is not None}
+        return figures
+
+    def export(self, network: nn.Module, folder: Path) -> None:
+        assert isinstance(network, CentreDetector)
+        network.half().save_pretrained(folder)
+        network.float()
+
+
+def start_trunk(network: nn.Module, folder: Path) -> int:
+    """Copy every tensor of a depth student that has the same name and shape; returns how many."""
+    own = network.state_dict()
+    taken = {
+        name: value.to(own[name].dtype)
+        for file in sorted(folder.glob("*.safetensors"))
+        for name, value in load_file(file).items()
+        if name in own and own[name].shape == value.shape
+    }
+    network.load_state_dict({**own, **taken})
+    return len(taken)
+
+
+def show(visible: Tensor, infrared: Tensor, seeds: Tensor) -> tuple[Tensor, list[int]]:
+    """What each sample shows: the visible image, the infrared one, or a mixture; and the sensors' bits.
+
+    A quarter each of the first two; in the rest the luma is a blend with a random weight or the brighter of both, with
+    the colours of the visible image at a random strength.
+
+    Args:
+        visible: (B, 3, H, W). infrared: (B, 1, H, W). seeds: (B,), decide.
+    """
+    images, shown = [], []
+    for colour, heat, seed in zip(visible, infrared, seeds.tolist(), strict=True):
+        draw = torch.rand(4, generator=torch.Generator().manual_seed(seed % 2**31)).tolist()
+        if draw[0] < 0.25:
+            images.append(colour)
+            shown.append(SENSORS["visible"])
+        elif draw[0] < 0.5:
+            images.append(heat.expand(3, -1, -1))
+            shown.append(SENSORS["infrared"])
+        else:
+            grey = luma(colour[None])[0]
+            share = 0.25 + 0.5 * draw[1]
+            mixed = torch.maximum(grey, heat) if draw[2] < 0.4 else share * grey + (1 - share) * heat
+            images.append((mixed + draw[3] * (colour - grey)).clamp(0, 1))
+            shown.append(BOTH)
+    return torch.stack(images), shown

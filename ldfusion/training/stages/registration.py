@@ -1,0 +1,179 @@
+"""Stage ``registration``: the affine and the VoxelMorph network on real registered pairs, misaligned at random.
+
+Without supervision the loss is that of the registration papers: similarity of the warped infrared input and the visible
+one, for VoxelMorph plus lambda times the roughness of the velocity. Since the misalignment is known here, the networks
+may also be told where each point belongs (``supervised``), which grey values and contours of two sensors do not tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from ldfusion.config import DataConfig, check_arguments, check_keys, nearest
+from ldfusion.data.labels import MASK_CLASSES
+from ldfusion.errors import InputError
+from ldfusion.io.image import write_png
+from ldfusion.registration.affine import HEIGHT, WIDTH, AffineNetwork
+from ldfusion.registration.inputs import grey, needs_masks, show
+from ldfusion.registration.losses import SIMILARITIES, grid_points, point_error, project, smoothness
+from ldfusion.registration.misalign import MisalignmentRange, cut_pair, draw_matrices
+from ldfusion.registration.voxelmorph import VoxelMorph
+from ldfusion.registration.warp import flow_points
+
+PERSON = MASK_CLASSES.index("person")
+SMOOTHNESS = 0.6
+"""Lambda of the first published VoxelMorph checkpoint; the second has 1.0."""
+_UNIT = 10.0
+"""Pixels of point error that count as much as a similarity of one."""
+_SOFT = 0.5
+"""Point errors below this many pixels are not worth a gradient of full length."""
+_NETWORKS = {"affine": AffineNetwork, "voxelmorph": VoxelMorph}
+_LOSS_KEYS = ("similarity", "unsupervised", "supervised", "smooth", "strength", "misalignment")
+_PICTURES = 6
+
+
+class Sample(NamedTuple):
+    """Misaligned windows (B, ., h, w) of one batch, and the truth."""
+
+    fixed: Tensor
+    moving: Tensor
+    visible: Tensor
+    infrared: Tensor
+    backward: Tensor
+    """(B, 3, 3) fixed pixels -> moving pixels."""
+
+
+class RegistrationStage:
+    """Trains ``model.network`` (``affine`` or ``voxelmorph``; the other keys of ``model`` are its arguments).
+
+    ``loss``: ``similarity`` (mse, ncc, dice), ``unsupervised`` and ``supervised`` (weights), ``smooth`` (lambda),
+    ``strength`` (least and largest share of the misalignment), ``misalignment`` (fields of `MisalignmentRange`).
+    ``data.crop`` is the registered frame out of which the misaligned windows are cut, larger than those.
+    """
+
+    def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
+        arguments = dict(model)
+        name = str(arguments.pop("network", "affine"))
+        if name not in _NETWORKS:
+            raise InputError(f"model.network: unknown '{name}'; {nearest(name, _NETWORKS)}")
+        check_arguments(_NETWORKS[name].__init__, arguments, "model")
+        check_keys(loss, _LOSS_KEYS, "loss")
+        self.network: nn.Module = _NETWORKS[name](**arguments)
+        self.kinds = tuple(self.network.config["inputs"])
+        self.size = (HEIGHT, WIDTH) if name == "affine" else tuple(self.network.config["size"])
+        if data.crop[0] < self.size[0] or data.crop[1] < self.size[1]:
+            raise InputError(f"data.crop={list(data.crop)}: must hold the network's window {list(self.size)}")
+        self.dataset_options = {"masks": needs_masks(self.kinds)}
+        similarity = str(loss.get("similarity", "mse"))
+        if similarity not in SIMILARITIES:
+            raise InputError(f"loss.similarity: unknown '{similarity}'; {nearest(similarity, SIMILARITIES)}")
+        self.similarity = SIMILARITIES[similarity]
+        self.unsupervised = float(loss.get("unsupervised", 1.0))
+        self.supervised = float(loss.get("supervised", 0.0))
+        self.smooth = float(loss.get("smooth", SMOOTHNESS))
+        least, largest = loss.get("strength", (1.0, 1.0))
+        self.strength = (float(least), float(largest))
+        ranges: dict[str, Any] = dict(loss.get("misalignment", {}))
+        check_arguments(MisalignmentRange, ranges, "loss.misalignment")
+        self.ranges = MisalignmentRange(**ranges)
+
+    def sample(self, batch: Mapping[str, Any], seeds: Tensor) -> Sample:
+        """Cut misaligned windows out of a batch of registered frames; the seeds decide on the misalignment."""
+        matrices = draw_matrices(seeds.tolist(), self.size, self.ranges, self.strength)
+        visible, infrared = batch["visible"], batch["infrared"]
+        person = None
+        if self.dataset_options["masks"]:
+            person = (batch["mask"] == PERSON).float()[:, None]
+            visible, infrared = torch.cat([visible, person], 1), torch.cat([infrared, person], 1)
+        fixed, moving, _ = cut_pair(visible, infrared, matrices, self.size)
+        masks = (None, None) if person is None else (fixed[:, 3:], moving[:, 1:])
+        fixed, moving = fixed[:, :3], moving[:, :1]
+        backward = torch.linalg.inv(matrices).float().to(fixed.device)
+        return Sample(show(fixed, self.kinds, masks[0]), show(moving, self.kinds, masks[1]), fixed, moving, backward)
+
+    def answer(self, network: nn.Module, sample: Sample) -> tuple[Tensor, Tensor, Tensor]:
+        """The warped moving input, the error of the sampling points [pixels] (B,), and the roughness (B,)."""
+        answer = network(sample.moving, sample.fixed)
+        plain = self.network
+        if isinstance(plain, AffineNetwork):
+            warped, _ = plain.warp(sample.moving, answer)
+            points = grid_points(self.size, 5, answer.device)
+            predicted = project(plain.backward_matrices(answer), points)
+            error = point_error(predicted, project(sample.backward, points), soft=_SOFT)
+            return warped, error, torch.zeros_like(error)
+        assert isinstance(plain, VoxelMorph)
+        warped = plain.warp(sample.moving, answer.flow)
+        height, width = self.size
+        points = flow_points(torch.zeros(2, height, width, device=answer.flow.device))[::4, ::4].reshape(-1, 2)
+        predicted = flow_points(answer.flow)[:, ::4, ::4].reshape(len(warped), -1, 2)
+        true = project(sample.backward, points)
+        limit = torch.tensor([width - 1, height - 1], device=true.device)
+        seen = ((true >= 0) & (true <= limit)).all(-1)  # elsewhere there is nothing to be found
+        return warped, point_error(predicted, true, seen, soft=_SOFT), smoothness(answer.velocity)
+
+    def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
+        sample = self.sample(batch, batch["seed"])
+        warped, error, roughness = self.answer(network, sample)
+        similarity = self.similarity(warped, sample.fixed).mean()
+        losses = {"similarity": similarity, "error_px": error.mean(), "roughness": roughness.mean()}
+        total = (
+            self.unsupervised * (similarity + self.smooth * losses["roughness"])
+            + self.supervised * losses["error_px"] / _UNIT
+        )
+        return {"loss": total, **losses}
+
+    def validate(self, network: nn.Module, loader: DataLoader[dict[str, Any]], folder: Path) -> dict[str, float]:
+        """Errors before and after on the validation frames, two misalignments each, and a picture of six of them.
+
+        The picture: visible, infrared, infrared warped, and visible with infrared in the red channel before and after.
+        """
+        device = next(network.parameters()).device
+        rows: list[Tensor] = []
+        before, after, similarity = [], [], []
+        for number, batch in enumerate(loader):
+            batch = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items()}
+            for draw in range(2):
+                sample = self.sample(batch, torch.full((len(batch["seed"]),), 2 * number + draw))
+                warped, error, _ = self.answer(network, sample)
+                after.append(error)
+                before.append(self._error_before(sample))
+                similarity.append(self.similarity(warped, sample.fixed))
+                if number % 8 == 0 and draw == 0 and len(rows) < _PICTURES:
+                    rows.append(self._row(network, sample))
+        write_png(folder / "registration.png", torch.cat(rows, dim=1).clamp(0, 1).cpu())
+        errors, start = torch.cat(after), torch.cat(before)
+        return {
+            "error_px": errors.mean().item(),
+            "error_median_px": errors.median().item(),
+            "before_px": start.mean().item(),
+            "under_5px": (errors < 5).float().mean().item(),
+            "under_10px": (errors < 10).float().mean().item(),
+            "similarity": torch.cat(similarity).mean().item(),
+        }
+
+    def _error_before(self, sample: Sample) -> Tensor:
+        points = grid_points(self.size, 5, sample.backward.device)
+        return point_error(points.expand(len(sample.backward), -1, -1), project(sample.backward, points))
+
+    def _row(self, network: nn.Module, sample: Sample) -> Tensor:
+        answer = network(sample.moving, sample.fixed)
+        plain = self.network
+        if isinstance(plain, AffineNetwork):
+            warped, _ = plain.warp(sample.infrared, answer)
+        else:
+            assert isinstance(plain, VoxelMorph)
+            warped = plain.warp(sample.infrared, answer.flow)
+        shade = grey(sample.visible)
+        views = [sample.visible, *(x.expand(-1, 3, -1, -1) for x in (sample.infrared, warped))]
+        views += [torch.cat([x, shade, shade], dim=1) for x in (sample.infrared, warped)]
+        return torch.cat(views, dim=3)[0]
+
+    def export(self, network: nn.Module, folder: Path) -> None:
+        assert isinstance(network, AffineNetwork | VoxelMorph)
+        network.save_pretrained(folder)

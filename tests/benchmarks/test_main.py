@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ldfusion.benchmarks import BENCHMARKS, main
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_table_says_what_it_measures(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([name, "--help"])
+    assert stop.value.code == 0
+    assert BENCHMARKS[name].help.split()[0] in capsys.readouterr().out
+
+
+def test_a_folder_without_data_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["metrics", "--data", str(tmp_path / "nothing")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("benchmark: ") and error.count("\n") == 1 and "nothing" in error
+
+
+def test_the_tables_are_listed_without_heavy_imports() -> None:
+    program = "import sys; from ldfusion.benchmarks import BENCHMARKS; print('torch' in sys.modules, len(BENCHMARKS))"
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert out.split() == ["False", str(len(BENCHMARKS))]

@@ -1,0 +1,35 @@
+"""What the score is made of."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from ldfusion.registration.correspond import Described
+from ldfusion.registration.score import TRUSTED, agreement, quality
+
+
+def described(seed: int, valid: torch.Tensor | None = None) -> Described:
+    field = torch.randn(32, 36, 40, generator=torch.Generator().manual_seed(seed))
+    seen = torch.ones(36, 40, dtype=torch.bool) if valid is None else valid
+    return Described(F.normalize(field, dim=0), torch.full((36, 40), 20.0), seen)
+
+
+def test_equal_images_agree_and_strangers_do_not() -> None:
+    assert agreement(described(0), described(0)) == pytest.approx(1)
+    assert agreement(described(0), described(1)) < 0.1
+
+
+def test_a_small_overlap_counts_for_less() -> None:
+    left = torch.zeros(36, 40, dtype=torch.bool)
+    left[:, :20] = True
+    assert agreement(described(0), described(0, left)) == pytest.approx(0.5**0.5)
+    assert agreement(described(0), described(0, torch.zeros_like(left))) == 0
+
+
+def test_the_score_rises_with_agreement() -> None:
+    values = [quality(support / 20) for support in range(21)]
+    assert values == sorted(values)
+    assert values[0] < 0.01 and values[20] > 0.99
+    assert quality(0.15) < TRUSTED < quality(0.3)
