@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import shutil
+import json
 import sys
 from pathlib import Path
 
@@ -29,8 +29,10 @@ def main(argv: list[str] | None = None) -> int:
     state = {name: value.half() if value.is_floating_point() else value for name, value in load_file(file).items()}
     with atomic_write(args.output / file.name) as temporary:
         save_file(state, temporary, {"format": "pt"})
+    settings = json.loads(config.read_text(encoding="utf-8"))
+    settings.pop("_name_or_path", None)  # a path of the machine that trained it
     with atomic_write(args.output / config.name) as temporary:
-        shutil.copy(config, temporary)
+        temporary.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     print(f"{args.output}: {(args.output / file.name).stat().st_size / 1e6:.2f} MB")
     return 0
 

@@ -33,7 +33,16 @@ def _stronger(first: Tensor, second: Tensor) -> Tensor:
 
 
 def content_losses(
-    fused: Tensor, first: Tensor, second: Tensor, sharpen: float = 1.0, contrast: float = 0.0, signed: bool = False
+    fused: Tensor,
+    first: Tensor,
+    second: Tensor,
+    sharpen: float = 1.0,
+    contrast: float = 0.0,
+    radius: int = 16,
+    epsilon: float = 0.01,
+    gain: float = 1.0,
+    pivot: float = 0.0,
+    signed: bool = False,
 ) -> dict[str, Tensor]:
     """The two terms of SeAFusion's content loss (Tang et al. 2022, eqs. 4-6).
 
@@ -43,15 +52,19 @@ def content_losses(
         fused, first, second: luma (B, 1, H, W) in [0, 1].
         sharpen: gain of the gradient target, for what the L1 means blur away; 1 is the paper's.
         contrast: gain of the local contrast of the intensity target; 0 is the paper's.
+        radius, epsilon: of the filter behind the local contrast, see `local_contrast`.
+        gain, pivot: fixed tone curve of the intensity target, pivot + gain (T - pivot); 1 and 0 are the paper's.
         signed: the gradients are compared in both directions with their signs (of the stronger source) instead of by
             their magnitude. Magnitudes alone are content with negative pictures, where short trainings end up.
     """
     intensity = torch.maximum(first, second)
+    if gain != 1:
+        intensity = (pivot + gain * (intensity - pivot)).clamp(0, 1)
     if contrast:
-        intensity = local_contrast(intensity, contrast)
+        intensity = local_contrast(intensity, contrast, radius, epsilon)
     of_fused, of_first, of_second = sobel(fused), sobel(first), sobel(second)
     if signed:
-        gradient = F.l1_loss(of_fused, sharpen * _stronger(of_first, of_second)) * 2  # two directions make a magnitude
+        gradient = 2 * F.l1_loss(of_fused, sharpen * _stronger(of_first, of_second))  # two directions make a magnitude
     else:
         magnitude, *sources = (g.abs().sum(dim=1) for g in (of_fused, of_first, of_second))
         gradient = F.l1_loss(magnitude, sharpen * torch.maximum(*sources))

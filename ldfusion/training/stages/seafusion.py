@@ -22,7 +22,7 @@ from ldfusion.errors import InputError
 from ldfusion.evaluation.metrics import compute_metrics
 from ldfusion.evaluation.suite import luma_codes
 from ldfusion.fusion.losses import content_losses
-from ldfusion.fusion.seafusion import GRDBFusionNetwork
+from ldfusion.fusion.seafusion import GRDBFusionNetwork, start_as_maximum
 from ldfusion.io.color import luma, with_luma
 from ldfusion.io.image import write_png
 from ldfusion.segmentation.losses import check_kind, semantic_loss
@@ -33,7 +33,9 @@ from ldfusion.training.stages import ParameterGroup
 from ldfusion.training.stages.segmentation import segmentation_groups
 from ldfusion.weights import component_folder
 
+STARTS = ("random", "maximum")
 STRATEGIES = ("adaptive", "content", "joint", "pretrained")
+TARGETS = ("sharpen", "contrast", "radius", "epsilon", "gain", "pivot", "signed")
 REPORTED = ("EN", "MI", "VIF", "SF", "SD", "Qabf")
 
 
@@ -67,6 +69,10 @@ class SeAFusionLoss:
     """What the learning rate of the segmentation network's heads is multiplied by."""
     sharpen: float = 1.0
     contrast: float = 0.0
+    radius: int = 16
+    epsilon: float = 0.01
+    gain: float = 1.0
+    pivot: float = 0.0
     signed: bool = False
     """Ours, see `ldfusion.fusion.losses.content_losses`; the defaults are the paper's content loss."""
 
@@ -79,6 +85,11 @@ class SeAFusionLoss:
                 raise InputError(f"loss.{name}={getattr(self, name)}: must be 1 or more")
         if self.task_steps < 0:
             raise InputError(f"loss.task_steps={self.task_steps}: must be 0 or more")
+
+    @property
+    def targets(self) -> dict[str, Any]:
+        """The settings of the content loss's targets."""
+        return {name: getattr(self, name) for name in TARGETS}
 
     @property
     def period(self) -> int:
@@ -126,7 +137,8 @@ class JointNetwork(nn.Module):
 class SeAFusionStage:
     """Trains a `JointNetwork`; ``loss`` is a `SeAFusionLoss`.
 
-    ``model`` holds ``variant`` (of `GRDBFusionNetwork`), ``fusion`` (folder of weights to start from),
+    ``model`` holds ``variant`` (of `GRDBFusionNetwork`), ``start`` (``random`` or ``maximum``, see `start_as_maximum`)
+    or ``fusion`` (folder of weights to start from),
     ``segmentation`` (arguments of `SegmentationNetwork`) and ``guide`` (folder of a trained segmentation network to
     start from instead; the strategy ``pretrained`` needs one).
     """
@@ -143,17 +155,23 @@ class SeAFusionStage:
     def _build(
         self,
         variant: str = "code",
+        start: str = "random",
         fusion: str = "",
         segmentation: Mapping[str, Any] | None = None,
         guide: str = "",
     ) -> JointNetwork:
         strategy = self.weights.strategy
         grdb = GRDBFusionNetwork(variant)
+        if start not in STARTS:
+            raise InputError(f"model.start: unknown '{start}'; {nearest(start, STARTS)}")
+        if start == "maximum":
+            start_as_maximum(grdb)
         if fusion:
-            start = GRDBFusionNetwork.from_pretrained(component_folder("seafusion", fusion), use_safetensors=True)
-            if start.config.variant != variant:
-                raise InputError(f"model.fusion: {fusion} is of the variant '{start.config.variant}', not '{variant}'")
-            grdb = start.float()
+            grdb = GRDBFusionNetwork.from_pretrained(
+                component_folder("seafusion", fusion), use_safetensors=True
+            ).float()
+            if grdb.config.variant != variant:
+                raise InputError(f"model.fusion: {fusion} is of the variant '{grdb.config.variant}', not '{variant}'")
         if strategy == "content":
             return JointNetwork(grdb, None)
         if guide:
@@ -194,7 +212,7 @@ class SeAFusionStage:
         losses: dict[str, Tensor] = {}
         total = fused.new_zeros(())
         if turn.fuses:
-            losses |= content_losses(fused, luma(visible), infrared, w.sharpen, w.contrast, w.signed)
+            losses |= content_losses(fused, luma(visible), infrared, **w.targets)
             total = losses["intensity"] + w.alpha * losses["gradient"]
         if logits is not None:
             plain = self._core()
