@@ -137,10 +137,11 @@ def start_as_maximum(network: GRDBFusionNetwork) -> None:
     for stream in (network.visible, network.infrared):
         _carry(stream[0], 0, {0: 1.0})
         for block in (stream[2], stream[3]):
+            assert isinstance(block, GradientResidualDenseBlock)
             _carry(block.main, 0, {0: 1.0})
             _carry(block.residual, 0, {})
-    y, i, d = 0, network.reconstruct[0].in_channels // 2, 2
-    first, second, third = network.reconstruct
+    first, second, third = (layer for layer in network.reconstruct if isinstance(layer, nn.Conv2d))
+    y, i, d = 0, first.in_channels // 2, 2
     _carry(first, 0, {y: 1.0})
     _carry(first, 1, {i: 1.0})
     _carry(first, d, {y: 1.0, i: -1.0})
