@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ldfusion.diffusion.features import pipeline_noise
 from ldfusion.errors import InputError
+from ldfusion.fusion.methods import load_method
 from ldfusion.fusion.seafusion import GRDBFusionNetwork
 from ldfusion.io.color import luma
 from ldfusion.pipeline import LDFusionPipeline
@@ -36,12 +37,13 @@ def pipeline_times(pipe: LDFusionPipeline, visible: Tensor, infrared: Tensor, re
         repeats: timed rounds after one that is not counted.
 
     Returns:
-        One row a step, then the whole pipeline call, then the GRDB network of SeAFusion (166,657 parameters, random
-        weights, the faster of both memory layouts).
+        One row a step, then the whole pipeline call, the GRDB network of SeAFusion (166,657 parameters, random weights,
+        the faster of both memory layouts), and the method seafusion, which is this network from colour to colour.
     """
     torch.manual_seed(0)
     grdb = GRDBFusionNetwork().eval()
     grdb_last = GRDBFusionNetwork().eval().to(memory_format=torch.channels_last)
+    seafusion = load_method("seafusion")
     grey = luma(visible)
     depth_visible, depth_infrared = pipe.twin.visible(visible), pipe.twin.infrared(infrared)
     sentence = pipe.describe(visible, infrared, depth_visible, depth_infrared)[0]["caption"]
@@ -58,6 +60,7 @@ def pipeline_times(pipe: LDFusionPipeline, visible: Tensor, infrared: Tensor, re
         "whole pipeline": lambda: pipe(visible, infrared),
         "GRDB network": lambda: grdb(grey, infrared),
         "GRDB network, channels last": lambda: grdb_last(grey, infrared),
+        "method seafusion": lambda: seafusion(visible, infrared),
     }
     taken: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(repeats + 1):

@@ -16,6 +16,7 @@ from ldfusion.fusion.seafusion import (
     from_published,
     load_published,
     published_names,
+    start_as_maximum,
 )
 from ldfusion.io.color import luma, rgb_to_ycbcr
 
@@ -187,6 +188,18 @@ def test_weights_of_another_network_are_refused(tmp_path: Path):
     torch.save([1, 2], file)
     with pytest.raises(InputError, match="holds list, not the tensors of a network"):
         from_published(file)
+
+
+def test_a_start_as_maximum_computes_the_maximum_and_learns_everywhere():
+    torch.manual_seed(0)
+    network = GRDBFusionNetwork()
+    start_as_maximum(network)
+    first = torch.linspace(0, 1, 16).view(1, 1, 1, 16).expand(1, 1, 16, 16)
+    second = first.transpose(-1, -2)
+    fused = network(first, second)
+    assert (fused - torch.maximum(first, second)).abs().max() < 0.05
+    fused.square().mean().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
 
 
 def test_the_embedded_weights_fuse_by_name():

@@ -128,6 +128,15 @@ def test_the_content_loss_by_hand() -> None:
     )
 
 
+def test_the_tone_of_the_target_is_fixed_and_clamped() -> None:
+    """pivot 0.3, gain 2: 0.1 -> 0 (clamped), 0.4 -> 0.5, 0.9 -> 1 (clamped), whatever else the batch holds."""
+    source = torch.tensor([0.1, 0.4, 0.9]).view(1, 1, 1, 3).expand(1, 1, 4, 3)
+    toned = torch.tensor([0.0, 0.5, 1.0]).view(1, 1, 1, 3).expand(1, 1, 4, 3)
+    dark = torch.zeros_like(source)
+    assert content_losses(toned, source, dark, gain=2.0, pivot=0.3)["intensity"].item() == pytest.approx(0, abs=1e-6)
+    assert content_losses(source, source, dark, gain=2.0, pivot=0.3)["intensity"].item() == pytest.approx(0.1)
+
+
 def figures_of(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
