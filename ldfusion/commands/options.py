@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 METHODS = ("ldfusion", "zero-learning", "alpha", "laplacian", "mean", "seafusion")
 """Names of `ldfusion.fusion.methods`, known here without loading it."""
 
-REGISTRATIONS = ("auto", "refine", "affine", "voxelmorph")
+REGISTRATIONS = ("auto", "refine", "orientation", "affine", "voxelmorph")
 """Names of `ldfusion.registration.methods`, known here without loading it."""
 
 _NETWORKS = ("affine", "voxelmorph")
@@ -91,13 +91,14 @@ def add_registration(parser: argparse.ArgumentParser) -> None:
         "--method",
         choices=REGISTRATIONS,
         default=REGISTRATIONS[0],
-        help="refine: learned descriptors, robust fit, the default (auto); affine, voxelmorph: the networks of the "
-        "registration papers (default: %(default)s)",
+        help="refine: learned descriptors, robust fit, the default (auto); orientation: edge directions alone, nothing "
+        "learned, faster; affine, voxelmorph: the networks of the registration papers (default: %(default)s)",
     )
     parser.add_argument(
         "--model",
         choices=("homography", "affine"),
-        help="transform of the method refine: homography, for the plane that a scene far away is (default), or affine",
+        help="transform of the methods refine and orientation: homography, for the plane that a scene far away is "
+        "(default), or affine",
     )
     parser.add_argument(
         "--masks",
@@ -261,9 +262,9 @@ def check_registration(args: argparse.Namespace) -> None:
         InputError: a model for a network, or masks for ``refine``.
     """
     if args.model is not None and args.method in _NETWORKS:
-        raise InputError(f"--model is for the method 'refine'; '{args.method}' has a model of its own")
+        raise InputError(f"--model is for the methods refine and orientation; '{args.method}' has a model of its own")
     if args.masks and args.method not in _NETWORKS:
-        raise InputError(f"--masks is for the methods {' and '.join(_NETWORKS)}; refine looks at the whole images")
+        raise InputError(f"--masks is for the methods {' and '.join(_NETWORKS)}; the others look at the whole images")
 
 
 def load_registration(args: argparse.Namespace) -> Registrar:

@@ -36,13 +36,14 @@ REGISTRARS: dict[str, Callable[[], Registrar]] = {
     "identity": lambda: load_registrar("identity"),
     "affine": lambda: load_registrar("affine"),
     "voxelmorph": lambda: load_registrar("voxelmorph"),
+    "orientation": lambda: load_registrar("orientation"),
     "refine-affine": lambda: load_registrar("refine", model="affine"),
     "refine": lambda: load_registrar("refine"),
     "sift": SiftRegistrar,
     "ecc": EccRegistrar,
     "lightglue": LightGlueRegistrar,
 }
-"""Column ``method`` of the tables: ``refine`` fits a homography, ``sift`` and ``lightglue`` too, ``ecc`` as well."""
+"""Column ``method`` of the tables; ``refine``, ``orientation``, ``sift``, ``lightglue``, ``ecc`` fit a homography."""
 
 SETS = {
     "val": "RoadScene, raw infrared onto visible: validation stems",

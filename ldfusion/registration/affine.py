@@ -48,6 +48,7 @@ class AffineNetwork(ModelMixin, ConfigMixin):
             be run.
         start: how the registrar lays the infrared image on the visible one first (`ldfusion.registration.working`).
         passes: how often the registrar applies the network, each time to the image moved by the transform so far.
+        polish: the registrar climbs on from the network's answer by the method ``orientation``, on the pair itself.
     """
 
     @register_to_config
@@ -57,6 +58,7 @@ class AffineNetwork(ModelMixin, ConfigMixin):
         align_corners: bool = True,
         start: Start = "resize",
         passes: int = 1,
+        polish: bool = False,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
@@ -117,7 +119,7 @@ class AffineRegistrar:
         inputs: overrides what the network is shown; published checkpoints are shown masks unless said otherwise.
         align_corners: overrides the convention; published checkpoints are run with False unless said otherwise.
         passes: overrides how often the network is applied.
-        polish: climb on from the network's answer by the method ``orientation``, on the pair itself.
+        polish: overrides whether the answer is climbed on from.
         masks: where human masks come from, needed for the input ``masks``; the default source if None.
         device: where to compute.
 
@@ -131,17 +133,17 @@ class AffineRegistrar:
         inputs: Sequence[str] | None = None,
         align_corners: bool | None = None,
         passes: int | None = None,
-        polish: bool = False,
+        polish: bool | None = None,
         masks: MaskSource | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
-        changes = {"inputs": inputs, "align_corners": align_corners, "passes": passes}
+        changes = {"inputs": inputs, "align_corners": align_corners, "passes": passes, "polish": polish}
         self.network = load_network(
             AffineNetwork, "affine", weights, {k: v for k, v in changes.items() if v is not None}
         )
         self.network.to(device)
         self.masks, self.device = masks, torch.device(device)
-        self.polish = OrientationRegistrar("affine", device=device) if polish else None
+        self.polish = OrientationRegistrar("affine", device=device) if self.network.config["polish"] else None
 
     @torch.no_grad()
     def __call__(self, visible: Tensor, infrared: Tensor) -> Registration:

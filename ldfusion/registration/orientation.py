@@ -107,13 +107,16 @@ class OrientationRegistrar:
         Args:
             visible: (1, 3, H, W) in [0, 1].
             infrared: (1, 1, h, w) in [0, 1].
-            start: infrared -> visible pixels, as near as a fifth of the image; None: from the scales of ``starts``.
+            start: infrared -> visible pixels, as near as a fifth of the image, taken at all scales of ``starts``; None:
+                the infrared image covering the visible one at those scales, and wider starts if that fails.
         """
         fixed, moving = grey(visible).to(self.device), infrared.to(self.device)
         sizes = ((fixed.shape[-2], fixed.shape[-1]), (moving.shape[-2], moving.shape[-1]))
         scales = {octave: _scale(fixed, moving, *working_sizes(*sizes, octave)) for octave in (0, 1)}
         if start is not None:
-            found, worth = self._ascend(scales, to_parameters(start, *sizes))
+            near = to_parameters(start, *sizes).repeat(len(self.starts), 1)
+            near[:, 3] += torch.tensor(self.starts).log()
+            found, worth = self._ascend(scales, near)
         else:
             found, worth = self._ascend(scales, _starts([(0.0, 0.0, 0.0, scale) for scale in self.starts]))
             if confidence(worth) < TRUSTED:

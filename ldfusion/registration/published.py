@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ldfusion.errors import InputError
-from ldfusion.weights import FOLDER, component_folder
+from ldfusion.weights import component_folder
 
 _NO_WEIGHTS = (".grid",)
 """Endings of stored buffers that are computed here: the pixel grids of the spatial transformers."""
@@ -68,11 +68,6 @@ def load_network(kind: type[Network], name: str, weights: str | Path, changes: M
         source, state = given, read_state(given)
         config = model.published_config(state)
     else:
-        if not str(weights) and not (FOLDER / name / "config.json").is_file():
-            raise InputError(
-                f"no trained '{name}' network comes with this build: train one (configs/registration-{name}.yaml) and "
-                "give the folder of its weights, or use the method 'orientation' or 'auto'"
-            )
         source = component_folder(name, weights)
         config = {k: v for k, v in dict(model.load_config(source)).items() if not k.startswith("_")}
         files = sorted(source.glob("*.safetensors"))

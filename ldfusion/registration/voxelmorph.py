@@ -194,7 +194,8 @@ class VoxelMorphRegistrar:
         config = self.network.config
         visible, infrared = visible.to(self.device), infrared.to(self.device)
         pair = WorkingPair(visible, infrared, config["inputs"], tuple(config["size"]), self.masks)
-        start = self.first(visible, infrared).matrix if self.first else pair.start(config["start"])
+        before = self.first(visible, infrared) if self.first else None
+        start = pair.start(config["start"]) if before is None else before.matrix
         flow = self.network(pair.moving(start), pair.fixed).flow
         if not config["align_corners"]:
             # where such a network samples, in pixels: p S / (S - 1) - 1/2
@@ -203,5 +204,7 @@ class VoxelMorphRegistrar:
         points = pair.flow_points(start, flow)
         matrix = linear_part(points)
         score, trusted = similarity(pair, matrix, self.network.warp(pair.warped(start), flow))
+        if before is not None:  # it has looked for more than the outlines
+            score, trusted = before.score, before.trusted and trusted
         still = flow_points(torch.zeros(2, *pair.visible_size, device=points.device))
         return Registration(matrix, "flow", score, trusted, (points - still).permute(2, 0, 1).cpu())

@@ -103,7 +103,7 @@ def test_a_colour_mapped_infrared_image_is_said(folders: Path, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
-        (["--method", "affine", "--model", "homography"], "--model is for the method 'refine'"),
+        (["--method", "affine", "--model", "homography"], "--model is for the methods refine and orientation"),
         (["--masks"], "--masks is for the methods affine and voxelmorph"),
     ],
 )
