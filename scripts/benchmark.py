@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     video.add_argument("--data", type=Path, required=True)
     video.add_argument("-o", "--output", type=Path, required=True, help="folder of the videos")
     video.add_argument("--seconds", type=float, default=3.0, help="of each clip")
-    video.add_argument("--registration", default="edges", help="method that registers the frames")
+    video.add_argument("--registration", nargs="+", default=["edges", "refine"], help="methods, tried in turn")
     video.add_argument("--methods", nargs="+", default=["laplacian", "zero-learning", "ldfusion"])
     args = parser.parse_args(argv)
 
@@ -75,8 +75,8 @@ def _measure(args: argparse.Namespace) -> str:
         from ldfusion.evaluation.video import load_methods, measure_clips, render_rows
         from ldfusion.registration import load_registrar
 
-        methods, registrar = load_methods(args.methods), load_registrar(args.registration)
-        return render_rows(measure_clips(args.data, methods, registrar, args.seconds, args.output), args.seconds)
+        methods, registrars = load_methods(args.methods), [load_registrar(name) for name in args.registration]
+        return render_rows(measure_clips(args.data, methods, registrars, args.seconds, args.output), args.seconds)
     if args.what == "registration":
         from ldfusion.evaluation.registration_tables import REGISTRARS, SETS, registration_tables
 

@@ -38,6 +38,7 @@ REGISTRARS: dict[str, Callable[[], Registrar]] = {
     "voxelmorph": lambda: load_registrar("voxelmorph"),
     "refine-affine": lambda: load_registrar("refine", model="affine"),
     "refine": lambda: load_registrar("refine"),
+    "edges": lambda: load_registrar("edges"),
     "sift": SiftRegistrar,
     "ecc": EccRegistrar,
     "lightglue": LightGlueRegistrar,
