@@ -108,7 +108,7 @@ def _registration(device: torch.device) -> ClipRegistration:
     from ldfusion.registration.methods import load_registrar
     from ldfusion.registration.temporal import ClipRegistration
 
-    return ClipRegistration(load_registrar("edges", device=device))
+    return ClipRegistration(*(load_registrar(name, device=device) for name in ("edges", "refine")))
 
 
 def _write_report(args: argparse.Namespace, both: PairedVideo, fuser: VideoFuser, done: Done, notes: list[str]) -> None:

@@ -39,6 +39,7 @@ REGISTRARS: dict[str, Callable[[], Registrar]] = {
     "orientation": lambda: load_registrar("orientation"),
     "refine-affine": lambda: load_registrar("refine", model="affine"),
     "refine": lambda: load_registrar("refine"),
+    "edges": lambda: load_registrar("edges"),
     "sift": SiftRegistrar,
     "ecc": EccRegistrar,
     "lightglue": LightGlueRegistrar,

@@ -132,7 +132,7 @@ def measure_clip(
     infrared: Path,
     truth: Matrix,
     method: FusionMethod,
-    registrar: Registrar,
+    registrars: Sequence[Registrar],
     seconds: float,
     output: Path,
 ) -> VideoRow:
@@ -142,11 +142,11 @@ def measure_clip(
         visible, infrared: the files.
         truth: infrared -> visible pixels.
         method: to fuse by.
-        registrar: of single frames.
+        registrars: of single frames, see `ClipRegistration`.
         seconds: how much of the clip.
         output: the video to write, visible, infrared and fused side by side.
     """
-    clip, meter, errors = ClipRegistration(registrar), StabilityMeter(), []
+    clip, meter, errors = ClipRegistration(*registrars), StabilityMeter(), []
     measuring = [0.0, 0.0]
     with VideoReader(visible) as first, VideoReader(infrared, "infrared") as second:
         size, source = first.info.size, second.info.size
@@ -183,7 +183,7 @@ def measure_clip(
 
 
 def measure_clips(
-    root: Path, methods: Sequence[FusionMethod], registrar: Registrar, seconds: float, output: Path
+    root: Path, methods: Sequence[FusionMethod], registrars: Sequence[Registrar], seconds: float, output: Path
 ) -> list[VideoRow]:
     """`measure_clip` for every clip of ``root/m3svd_video/{visible,infrared}`` and every method.
 
@@ -205,7 +205,7 @@ def measure_clips(
         misalign(folder / "infrared" / visible.name, infrared, seconds, truth)
         for method in methods:
             target = output / f"{visible.stem}-{method.name}.mp4"
-            rows.append(measure_clip(visible, infrared, truth, method, registrar, seconds, target))
+            rows.append(measure_clip(visible, infrared, truth, method, registrars, seconds, target))
     return rows
 
 

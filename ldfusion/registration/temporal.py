@@ -82,15 +82,17 @@ class ClipRegistration:
     """Warps the infrared frames of a clip onto the visible ones; call it with frames in order of time.
 
     Args:
-        registrar: registers single frames; of its results the matrix is used.
+        registrars: register single frames; of their results the matrix is used. The first one that can start the clip
+            (`prime`) goes on with it.
         policy: see `Policy`.
 
     Attributes:
         estimates: every registered frame.
     """
 
-    def __init__(self, registrar: Registrar, policy: Policy | None = None) -> None:
-        self._registrar, self.policy = registrar, policy or Policy()
+    def __init__(self, *registrars: Registrar, policy: Policy | None = None) -> None:
+        self._registrars, self.policy = registrars, policy or Policy()
+        self._registrar = registrars[0]
         self.estimates: list[Estimate] = []
         self._window: list[Corners] = []
         self._odd: Corners | None = None
@@ -123,14 +125,20 @@ class ClipRegistration:
         size = (int(frames[0][1].shape[-2]), int(frames[0][1].shape[-1]))
         diagonal = math.hypot(*frames[0][0].shape[-2:])
         all_visible, all_infrared = (torch.cat(side) for side in zip(*frames, strict=True))
-        if getattr(self._registrar, "joint", False):
-            groups = [[self._first(all_visible, all_infrared, size)]]
-        else:
-            found = [self._first(visible, infrared, size) for visible, infrared in frames]
+        group: list[Corners] = []
+        for registrar in self._registrars:
+            self._registrar = registrar
+            if getattr(self._registrar, "joint", False):
+                found = [self._first(all_visible, all_infrared, size)]
+            else:
+                found = [self._first(visible, infrared, size) for visible, infrared in frames]
             kept = [places for places in found if places is not None]
             groups = [[other for other in kept if self._distance(one, other, diagonal) < 1] for one in kept]
-        group = [places for places in max(groups, key=len, default=[]) if places is not None]
-        if not group:
+            group = max(groups, key=len, default=[])
+            if group:
+                break
+        else:
+            self._registrar = self._registrars[0]
             return
         median = np.median(group, axis=0)
         best = transform_points(polish(all_visible, all_infrared, matrix_of(median, size)).matrix, corners(size))

@@ -62,7 +62,7 @@ def test_the_infrared_is_moved_by_it(clips: Path, tmp_path: Path) -> None:
 
 
 def test_a_clip_is_registered_and_fused_end_to_end(clips: Path, tmp_path: Path) -> None:
-    rows = measure_clips(clips, [load_method("mean")], EccRegistrar(), 1.0, tmp_path / "out")
+    rows = measure_clips(clips, [load_method("mean")], [EccRegistrar()], 1.0, tmp_path / "out")
     (row,) = rows
     assert (row.clip, row.method, row.frames) == ("a", "mean", 10)
     assert row.before == pytest.approx(
@@ -81,7 +81,7 @@ def test_a_clip_is_registered_and_fused_end_to_end(clips: Path, tmp_path: Path) 
 
 def test_without_clips(tmp_path: Path, repository: Path) -> None:
     with pytest.raises(InputError, match="no MP4 files; give the folder that holds m3svd_video"):
-        measure_clips(tmp_path, [], EccRegistrar(), 1.0, tmp_path)
+        measure_clips(tmp_path, [], [EccRegistrar()], 1.0, tmp_path)
     command = [sys.executable, str(repository / "scripts" / "benchmark.py"), "video", "--methods", "magic"]
     done = subprocess.run(
         [*command, "--data", str(tmp_path), "-o", str(tmp_path)], check=False, capture_output=True, text=True

@@ -49,13 +49,18 @@ def test_registered_frames_are_warped_and_filled_with_visible_luma() -> None:
     clip = ClipRegistration(lambda visible, infrared: Registration(matrix, "affine", 0.9, True))
     fuser = VideoFuser(load_method("mean"), clip)
     (pair,) = pairs(1)
-    fuser.prime(pairs(3))
-    assert len(clip.estimates) == 3
     frame = fuser(pair)
-    torch.testing.assert_close(frame.infrared[..., 20:], pair.infrared.tensor()[..., :-20], atol=1e-5, rtol=0)
+    inside = 20 + video.FEATHER
+    expected = pair.infrared.tensor()[..., inside - 20 : 44]
+    torch.testing.assert_close(frame.infrared[..., inside:], expected, atol=1e-5, rtol=0)
+    # in between both are mixed, the infrared ever more
+    grey, thermal = luma(frame.visible)[..., 20:inside], pair.infrared.tensor()[..., : video.FEATHER]
+    share = ((frame.infrared[..., 20:inside] - grey) * (thermal - grey)).sum(-2) / ((thermal - grey) ** 2).sum(-2)
+    assert (share.diff() > 0).all() and 0 < share.min() < 0.15 and 0.85 < share.max() < 1
     torch.testing.assert_close(frame.infrared[..., :20], luma(frame.visible)[..., :20])
     torch.testing.assert_close(frame.fused[..., :20], frame.visible[..., :20], atol=1e-5, rtol=0)
-    assert [entry["outcome"] for entry in fuser.report()["registration"]] == ["used"] * 3
+    fuser.prime(pairs(3))
+    assert [entry["outcome"] for entry in fuser.report()["registration"]] == ["used"] * 4
 
 
 def test_a_still_scene_gives_a_still_result(weights: str) -> None:

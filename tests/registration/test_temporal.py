@@ -173,7 +173,7 @@ def test_without_a_success_the_infrared_is_resized() -> None:
 def test_the_largest_group_of_samples_starts_the_clip() -> None:
     answers = [shift(10, -4), shift(-50, 9), shift(10.5, -4), shift(10, -4.5), shift(-52, 30)]
     samples = Known(lambda call: (answers[call] if call < 5 else shift(10, -4), 0.9, call != 3))
-    clip = ClipRegistration(samples, Policy(window=5))
+    clip = ClipRegistration(samples, policy=Policy(window=5))
     moved = invert(shift(11, -4))
     clip.prime([(visible, warp_image(infrared, moved, SIZE)) for visible, infrared in map(scene, range(5))])
     assert samples.calls == 5 and clip.trusted
@@ -190,3 +190,19 @@ def test_a_flow_is_no_transform_of_a_clip() -> None:
 
     with pytest.raises(InputError, match="one transform for the clip"):
         ClipRegistration(flow)(*scene(), 0.0)
+
+
+def test_the_next_registrar_starts_what_the_first_could_not() -> None:
+    failing = Known(lambda _: (shift(60), 0.1, False))
+    able = Known(lambda _: (shift(11, -4), 0.9, True))
+    clip = ClipRegistration(failing, able)
+    visible, infrared = scene()
+    moved = warp_image(infrared, invert(shift(11, -4)), SIZE)
+    clip.prime([(visible, moved)] * 2)
+    assert (failing.calls, able.calls) == (2, 2) and clip.trusted
+    for k in range(20):
+        clip(visible, moved, k / RATE)
+    assert failing.calls == 2 and able.calls > 2
+    hopeless = ClipRegistration(failing, failing)
+    hopeless.prime([(visible, moved)])
+    assert not hopeless.trusted and hopeless.corners is None
