@@ -69,6 +69,7 @@ def _video_arguments(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the videos")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each clip")
+    parser.add_argument("--registration", default="edges", help="method that registers the frames")
     parser.add_argument("--methods", nargs="+", default=["laplacian", "zero-learning", "ldfusion"])
 
 
@@ -76,8 +77,8 @@ def _video(args: argparse.Namespace) -> str:
     from ldfusion.evaluation.video import load_methods, measure_clips, render_rows
     from ldfusion.registration import load_registrar
 
-    methods = load_methods(args.methods)
-    return render_rows(measure_clips(args.data, methods, load_registrar(), args.seconds, args.output), args.seconds)
+    methods, registrar = load_methods(args.methods), load_registrar(args.registration)
+    return render_rows(measure_clips(args.data, methods, registrar, args.seconds, args.output), args.seconds)
 
 
 BENCHMARKS = {

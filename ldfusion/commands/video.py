@@ -3,8 +3,9 @@
 Frames are matched by their times: frame rates, beginnings and sizes may differ, the shorter video ends it, and sound is
 left out. FUSED.mp4 is H.264; FUSED.mp4.json says how it was made: method, frames, sentences and, with --register, every
 registered frame with the transform (infrared -> visible pixels). With --register the cameras are taken to stand still
-to each other: one transform for the clip, refined over its frames. The method ldfusion captions a frame every 10 s and
-is guided by that sentence until the next one; --prompt gives one for all.
+to each other: one transform for the clip, found by the edges of several frames at once and refined on the way. The
+method ldfusion captions a frame every 10 s and is guided by that sentence until the next one; --prompt gives one for
+all.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ def _registration(device: torch.device) -> ClipRegistration:
     from ldfusion.registration.methods import load_registrar
     from ldfusion.registration.temporal import ClipRegistration
 
-    return ClipRegistration(load_registrar("auto", device=device))
+    return ClipRegistration(load_registrar("edges", device=device))
 
 
 def _write_report(args: argparse.Namespace, both: PairedVideo, fuser: VideoFuser, done: Done, notes: list[str]) -> None:

@@ -92,9 +92,9 @@ def picture(image: Image.Image, caption: str) -> str:
 
 
 def marks(values: Sequence[float | None], higher_is_better: bool) -> list[str]:
-    """``best``, ``second`` or nothing for each value of a column; equal values share a mark. A single one gets none."""
+    """``best``, ``second`` or nothing for each value of a column; equal values share a mark. One value gets none."""
     known = sorted({value for value in values if value is not None}, reverse=higher_is_better)
-    if sum(value is not None for value in values) < 2:
+    if len(known) < 2:
         return [""] * len(values)
     names = dict(zip(known, (BEST, SECOND), strict=False))
     return ["" if value is None else names.get(value, "") for value in values]

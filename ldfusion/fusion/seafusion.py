@@ -21,8 +21,6 @@ from ldfusion.errors import InputError
 from ldfusion.io.color import luma, with_luma
 
 SLOPE = 0.2
-STREAM_WIDTH = 48
-"""Channels that come out of each stream; those of the visible one stand first."""
 VARIANTS = ("code", "paper")
 DIFFERENCES = {
     "last convolution": {"code": "3x3", "paper": "1x1"},
@@ -89,7 +87,7 @@ class GRDBFusionNetwork(ModelMixin, ConfigMixin):
         paper = variant == "paper"
         self.visible = self._stream(paper)
         self.infrared = self._stream(paper)
-        widths = (2 * STREAM_WIDTH, 64, 32, 16)
+        widths = (96, 64, 32, 16)
         self.reconstruct = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths))
         self.out = nn.Conv2d(16, 1, 1) if paper else nn.Conv2d(16, 1, 3, padding=1)
 
@@ -99,7 +97,7 @@ class GRDBFusionNetwork(ModelMixin, ConfigMixin):
             nn.Conv2d(1, 16, 3, padding=1),
             nn.LeakyReLU(SLOPE),
             GradientResidualDenseBlock(16, 32, paper),
-            GradientResidualDenseBlock(32, STREAM_WIDTH, paper),
+            GradientResidualDenseBlock(32, 48, paper),
         )
 
     def forward(self, luma: Tensor, infrared: Tensor) -> Tensor:
@@ -138,15 +136,16 @@ def start_as_maximum(network: GRDBFusionNetwork) -> None:
     """
     for stream in (network.visible, network.infrared):
         _carry(stream[0], 0, {0: 1.0})
-        for block in list(stream)[2:]:
+        for block in (stream[2], stream[3]):
             assert isinstance(block, GradientResidualDenseBlock)
             _carry(block.main, 0, {0: 1.0})
             _carry(block.residual, 0, {})
-    first, second, third = list(network.reconstruct)
-    _carry(first, 0, {0: 1.0})
-    _carry(first, 1, {STREAM_WIDTH: 1.0})
-    _carry(first, 2, {0: 1.0, STREAM_WIDTH: -1.0})
-    _carry(second, 0, {0: -SLOPE / (1 - SLOPE), 1: 1 + SLOPE / (1 - SLOPE), 2: 1 / (1 - SLOPE)})
+    first, second, third = (layer for layer in network.reconstruct if isinstance(layer, nn.Conv2d))
+    y, i, d = 0, first.in_channels // 2, 2
+    _carry(first, 0, {y: 1.0})
+    _carry(first, 1, {i: 1.0})
+    _carry(first, d, {y: 1.0, i: -1.0})
+    _carry(second, 0, {0: -SLOPE / (1 - SLOPE), 1: 1 + SLOPE / (1 - SLOPE), d: 1 / (1 - SLOPE)})
     _carry(third, 0, {0: 1.0})
     _carry(third, 1, {0: 1.0}, -0.85)
     _carry(third, 2, {0: -1.0}, 0.15)

@@ -123,8 +123,7 @@ def search(visible: Tensor, infrared: Tensor, count: int = 4) -> list[Candidate]
     chosen: list[Candidate] = []
     diagonal = math.hypot(*fixed)
     for value, matrix in found:
-        places = transform_points(matrix, corners(moving))
-        if all(_apart(places, c.matrix, moving) > 0.06 * diagonal for c in chosen):
+        if all(apart(matrix, c.matrix, moving) > 0.06 * diagonal for c in chosen):
             chosen.append(Candidate(matrix / matrix[2, 2], value))
         if len(chosen) == count:
             break
@@ -159,8 +158,10 @@ def _warped(infrared: Tensor, matrix: Matrix, size: Size) -> tuple[Tensor, Tenso
     return image, (grid.abs() <= 1).all(-1)[None, None].to(infrared)
 
 
-def _apart(places: np.ndarray, matrix: Matrix, moving: Size) -> float:
-    return float(np.linalg.norm(places - transform_points(matrix, corners(moving)), axis=1).mean())
+def apart(first: Matrix, second: Matrix, moving: Size) -> float:
+    """Mean distance between where two transforms put the corners of the infrared frame, visible pixels."""
+    places = [transform_points(matrix, corners(moving)) for matrix in (first, second)]
+    return float(np.linalg.norm(places[0] - places[1], axis=1).mean())
 
 
 def shrunk(size: Size, side: int) -> Size:

@@ -18,13 +18,15 @@ from torch.nn import functional as F
 
 from ldfusion.io.color import luma
 from ldfusion.io.size import resize
-from ldfusion.registration.edges import Candidate, covered, gradient, search, shrunk, size_of
+from ldfusion.registration.edges import Candidate, apart, covered, gradient, search, shrunk, size_of
 from ldfusion.registration.warp import Matrix, Size, invert, resize_matrix
 from ldfusion.types import Registration
 
-TRUSTED = 0.35
-"""Agreement from which a registration is trusted; images of different scenes reach 0.3 at most."""
+TRUSTED = 0.2
+"""Score from which a registration is trusted."""
 
+_MARGIN = 0.5  # part by which the best transform must agree better than any other one for its full score
+_OTHER = 0.08  # share of the visible diagonal from which on a transform is another one
 _FIRST = ((120, False),)
 _LEVELS = ((240, False), (320, True))
 _CANDIDATES = 6  # of the search, of which the best after the first level goes on
@@ -47,11 +49,18 @@ class EdgeRegistrar:
 
     @torch.no_grad()
     def __call__(self, visible: Tensor, infrared: Tensor) -> Registration:
-        """Register (B, 3, H, W) and (B, 1, h, w) in [0, 1]; the score is the agreement of the edges, 0 to 1."""
+        """Register (B, 3, H, W) and (B, 1, h, w) in [0, 1].
+
+        The score is the agreement of the edges, less where a wholly different transform does nearly as well.
+        """
         visible, infrared = visible.to(self.device), infrared.to(self.device)
-        found = [polish(visible, infrared, c.matrix, _FIRST) for c in search(visible, infrared, _CANDIDATES)]
-        best = polish(visible, infrared, max(found, key=lambda c: c.agreement).matrix)
-        score = min(max(best.agreement, 0.0), 1.0)
+        starts = search(visible, infrared, _CANDIDATES)
+        found = sorted((polish(visible, infrared, c.matrix, _FIRST) for c in starts), key=lambda c: -c.agreement)
+        best = polish(visible, infrared, found[0].matrix)
+        moving, limit = size_of(infrared), _OTHER * math.hypot(*size_of(visible))
+        rival = max((c.agreement for c in found if apart(c.matrix, best.matrix, moving) > limit), default=0.0)
+        margin = found[0].agreement / max(rival, 1e-6) - 1
+        score = float(np.clip(best.agreement, 0, 1) * np.clip(margin / _MARGIN, 0, 1))
         return Registration(best.matrix, "homography", score, score >= TRUSTED)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -212,3 +213,48 @@ for name in ("short", "long"):
     short, long = (int(line) / 1024 for line in done.stdout.split())
     # one float32 copy of the frames that the long one has more would be 54 MB
     assert long - short < 20
+
+
+def boxes(levels: int, moved: bool) -> np.ndarray:
+    """A drawing of 192x256 pixels; ``levels`` draws the grey values, ``moved`` shows it as a shifted camera does."""
+    shapes, values = np.random.default_rng(0), np.random.default_rng(levels)
+    picture = np.full((192, 256), 80, np.uint8)
+    for _ in range(70):
+        place, size, angle = shapes.integers(0, [256, 192]), shapes.uniform(8, 60, 2), shapes.uniform(0, 90)
+        corners = cv2.boxPoints(([float(v) for v in place], [float(v) for v in size], float(angle)))
+        cv2.fillPoly(picture, [np.asarray(corners).astype(np.int32)], int(values.integers(20, 230)))
+    picture = cv2.GaussianBlur(picture, (0, 0), 1.0)
+    return cv2.warpPerspective(picture, np.linalg.inv(TRUTH), (256, 192)) if moved else picture
+
+
+TRUTH = np.array([[0.9, 0, 25.0], [0, 0.9, 4.0], [0, 0, 1]])
+"""Infrared -> visible pixels."""
+
+
+def test_registered_videos(clip: Path, make_video: MakeVideo, capsys: pytest.CaptureFixture[str]) -> None:
+    make_video(clip / "v.mp4", np.stack([boxes(1, False)[..., None].repeat(3, -1)] * 10))
+    make_video(clip / "i.mp4", np.stack([boxes(2, True)] * 10))
+    assert main(words(clip, "--register", "--side-by-side")) == 0
+    assert "registering 5 frames" in capsys.readouterr().err
+    first, *later = report(clip)["registration"]
+    assert first["trusted"] and first["outcome"] == "used" and all(entry["outcome"] == "used" for entry in later)
+    matrix = np.array(later[-1]["matrix"])
+    for x, y in ((0, 0), (255, 0), (255, 191), (0, 191)):
+        place, truth = (m @ (x, y, 1) for m in (matrix, TRUTH))
+        assert np.hypot(*(place[:2] / place[2] - truth[:2])) < 2
+    shown = frames(clip / "out.mp4")[5][:, 256:512, 0].astype(float)
+    expected = boxes(2, False).astype(float)
+    inner = (slice(20, 170), slice(40, 220))
+    assert np.abs(shown - expected)[inner].mean() < 5
+    assert np.abs(boxes(2, True).astype(float) - expected)[inner].mean() > 20
+
+
+def test_videos_that_cannot_be_registered_are_told(
+    clip: Path, make_video: MakeVideo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_video(clip / "v.mp4", np.stack([boxes(1, False)[..., None].repeat(3, -1)] * 3))
+    make_video(clip / "i.mp4", np.full((3, 96, 128), 90, np.uint8))
+    assert main(words(clip, "--register")) == 1
+    error = next(line for line in capsys.readouterr().err.splitlines() if "error" in line)
+    assert "could not be registered" in error and "it was only resized" in error
+    assert len(frames(clip / "out.mp4")) == 3

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ldfusion.commands import evaluate
 from ldfusion.errors import InputError
 from ldfusion.evaluation.conventions import CONVENTIONS, get_convention
 from ldfusion.evaluation.metrics import compute_metrics
@@ -121,6 +122,10 @@ def test_how_the_conventions_relate(triple: Pairs) -> None:
     fused, visible, infrared = images
     assert tang["Nabf"] == pytest.approx(exchanged_nabf(fused, visible, infrared).item())
     assert tang["Nabf"] != pytest.approx(plain["Nabf"])
+
+
+def test_the_command_knows_every_convention() -> None:
+    assert evaluate.CONVENTIONS == tuple(CONVENTIONS)
 
 
 def test_names_are_checked() -> None:

@@ -120,7 +120,7 @@ def test_best_and_second_best_are_marked_where_they_compare() -> None:
 def test_marks_of_a_column() -> None:
     assert marks([1.0, 3.0, 3.0, 2.0, None], True) == ["", "best", "best", "second", ""]
     assert marks([1.0, 3.0], False) == ["best", "second"]
-    assert marks([1.0, None], True) == ["", ""]
+    assert marks([1.0, None], True) == marks([2.0, 2.0], True) == ["", ""]
 
 
 def test_images_are_ranked_over_all_metrics() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,3 +54,19 @@ def test_five_times_faster(repository: Path) -> None:
     times, _ = compare(images, plain)
     assert times.difference < 1e-4
     assert times.ratio > 5, times
+
+
+def test_the_command(repository: Path, data_root: Path, tmp_path: Path) -> None:
+    for entry in data_root.iterdir():
+        (tmp_path / entry.name).symlink_to(entry)
+    for name in ("msrs", "llvip"):  # named by the program, without validation pairs here
+        (tmp_path / name).symlink_to(data_root / "roadscene")
+    command = [sys.executable, str(repository / "scripts" / "benchmark.py"), "metrics", "--threads", "1", "--data"]
+    result = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    heading, _, values = result.stdout.splitlines()[:3]
+    assert heading == "| method | images | EN | MI | VIF | SF | SD | Qabf |"
+    assert values.startswith("| Laplacian pyramid | 2 |") and "n/a" not in values
+    assert "times faster; largest difference of a value" in result.stdout
+    missing = subprocess.run([*command, str(tmp_path / "none")], capture_output=True, text=True, check=False)
+    assert missing.returncode == 2 and missing.stderr.startswith("benchmark: ")

@@ -35,6 +35,7 @@ from ldfusion.io.image import read_visible, write_png
 from ldfusion.io.size import resize
 from ldfusion.pipeline import LDFusionPipeline, load_pair
 from ldfusion.segmentation.network import SegmentationNetwork, load_segmenter
+from ldfusion.weights import component_folder
 
 METHODS = ("visible", "infrared", "mean", "laplacian", "zero-learning", "seafusion", "ldfusion")
 SENSORS = ("visible", "infrared")
@@ -97,7 +98,9 @@ class TaskBenchmark:
         if "segmentation" in self.tasks:
             train = load(self.config, self.overrides).train
             pairs = "all" if not self.train_limit else str(self.train_limit)
-            words.append(f"segmentation re-trained per method, {train.steps} steps of {train.batch} on {pairs} pairs")
+            start = train.init or "the embedded network"
+            steps = f"{train.steps} steps of {train.batch} on {pairs} pairs from {start}"
+            words.append(f"segmentation re-trained per method, {steps}")
         if "detection" in self.tasks:
             words.append("one detector for all" + (f" ({self.detector})" if self.detector else ""))
         if "depth" in self.tasks:
@@ -157,7 +160,9 @@ class TaskBenchmark:
 
         folder = self.output / "segmentation" / method
         if not (folder / "weights" / "config.json").is_file():
-            train(load(self.config, [*self.overrides, f"data.root={root}", f"output={folder}"]))
+            experiment = load(self.config, [*self.overrides, f"data.root={root}", f"output={folder}"])
+            experiment.train.init = experiment.train.init or str(component_folder("segmentation"))
+            train(experiment)
         return load_segmenter(folder / "weights")
 
     def _pairs(self, root: Path) -> Iterator[TaskSample]:

@@ -43,7 +43,6 @@ def test_rows_of_two_methods_and_a_second_run(repository: Path, pool: Path, tmp_
     words = ["--data", str(pool), "--labels", str(pool / "labels"), "-o", str(tmp_path / "out"), "--scenes", "1"]
     words += ["--methods", "mean,infrared", "--detector", str(tmp_path / "detector")]
     words += ["train.steps=3", "train.batch=2", "data.crop=[64,64]", "optim.precision=fp32"]
-    words += ["model.options={channels: [8, 8, 16, 16]}", "model.width=16", "model.auxiliary=8"]
     first = launch(repository, *words)
     assert first.returncode == 0, first.stderr
     table = json.loads((tmp_path / "out" / "tasks.json").read_text())
