@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -145,6 +145,8 @@ class ClipRegistration:
         # the edges of several frames know it better than each alone, as long as they mean the same transform
         joint = best if self._distance(best, median, diagonal) < 1 else median
         self._window = [joint] * _PRIMED
+        matrix = matrix_of(joint, size).tolist()
+        self.estimates = [replace(e, matrix=matrix) if e.outcome == "used" else e for e in self.estimates]
         self._next = self._pause
 
     def __call__(self, visible: Tensor, infrared: Tensor, time: float) -> tuple[Tensor, Tensor | None]:

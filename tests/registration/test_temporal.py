@@ -179,6 +179,7 @@ def test_the_largest_group_of_samples_starts_the_clip() -> None:
     assert samples.calls == 5 and clip.trusted
     # better than the median of the group, 10.25
     np.testing.assert_allclose(matrix_of(clip.corners, SIZE), shift(11, -4), atol=0.1)
+    np.testing.assert_allclose(clip.estimates[0].matrix, matrix_of(clip.corners, SIZE))
     visible, infrared = scene()
     clip(visible, infrared, 0.0)
     assert samples.calls == 5  # nothing is asked again so soon
