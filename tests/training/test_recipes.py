@@ -19,12 +19,13 @@ STAGES = (
     "captioner",
     "text",
     "fusion",
+    "matching",
     "registration-affine",
     "registration-voxelmorph",
 )
 FRAGMENTS = {
     "denoiser": "mse_t50", "depth-visible": "spearman", "depth-infrared": "spearman", "captioner": "report/",
-    "text": "pair_to_text/", "fusion": "right/loss",
+    "text": "pair_to_text/", "fusion": "right/loss", "matching": "within_4px",
     "registration-affine": "error_px", "registration-voxelmorph": "error_px",
 }  # fmt: skip
 
