@@ -41,7 +41,7 @@ class Matches:
     Attributes:
         fixed: (N, 2) pixels of the visible image.
         moving: (N, 2) pixels of the infrared image.
-        weight: (N,) in [0, 1], the probability that the softmax gives the match.
+        weight: (N,) in [0, 1], how much the match counts.
     """
 
     fixed: Points
@@ -61,6 +61,8 @@ def cell_centres(height: int, width: int, device: torch.device | None = None) ->
 def mutual_matches(visible: Described, infrared: Described, count: int = 1000) -> Matches:
     """Matches over the whole images: nearest neighbours of each other (within a cell), among the surest positions.
 
+    The weight is their cosine.
+
     Args:
         count: how many visible positions, those of the largest kappa on every second row and column, look for theirs.
     """
@@ -71,11 +73,8 @@ def mutual_matches(visible: Described, infrared: Described, count: int = 1000) -
     kappa = visible.kappa.flatten()
     chosen = candidates[kappa[candidates].argsort(descending=True)[:count]]
     flat_v, flat_i = visible.descriptors.flatten(1), infrared.descriptors.flatten(1)
-    similarity = flat_v[:, chosen].T @ flat_i
-    similarity = similarity.masked_fill(~infrared.valid.flatten(), -1)
-    best, partner = similarity.max(1)
-    probability = torch.exp(-torch.logsumexp(kappa[chosen, None] * (similarity - best[:, None]), 1))
-    back = (flat_i[:, partner].T @ flat_v).masked_fill(~visible.valid.flatten(), -1).argmax(1)
+    best, partner = _masked(flat_v[:, chosen].T @ flat_i, infrared.valid).max(1)
+    back = _masked(flat_i[:, partner].T @ flat_v, visible.valid).argmax(1)
     apart = torch.maximum((back % width - chosen % width).abs(), (back // width - chosen // width).abs())
     keep = apart <= 1
     centres_v = cell_centres(visible.kappa.shape[0], visible.kappa.shape[1], kappa.device)
@@ -83,8 +82,13 @@ def mutual_matches(visible: Described, infrared: Described, count: int = 1000) -
     return Matches(
         centres_v[chosen[keep]].double().cpu().numpy(),
         centres_i[partner[keep]].double().cpu().numpy(),
-        probability[keep].double().cpu().numpy(),
+        best[keep].clamp(0, 1).double().cpu().numpy(),
     )
+
+
+def _masked(similarity: Tensor, valid: Tensor) -> Tensor:
+    """Rows of similarities to all cells of an image, -1 for those that are not valid."""
+    return similarity if bool(valid.all()) else similarity.masked_fill_(~valid.flatten(), -1.0)
 
 
 def local_similarity(visible: Described, infrared: Described, radius: int, step: int = 1) -> Tensor:

@@ -43,8 +43,10 @@ from ldfusion.weights import component_folder
 MODELS = ("homography", "affine")
 _ROUNDS = ((6, 2, "affine"), (5, 2, "last"), (3, 2, "last"))
 """Window radius in cells, step between the cells that are asked, and model of each round."""
-_POLISH = ((4, 2, "last"), (3, 2, "last"))
+_POLISH = ((3, 2, "last"),)
 """The same at twice the working size."""
+_AGREED = 250.0
+"""Matches (of 1000 positions asked) that agree on one transform, at which no further scale is looked at."""
 _FEWEST = 30
 """Matches below which nothing is fitted."""
 _SURE = 0.4
@@ -73,7 +75,7 @@ class RefineRegistrar:
         model: ``homography`` or ``affine``.
         weights: folder of the matching network; empty: the embedded one.
         working_size: longer side of the visible image while it is worked on, pixels.
-        scales: how much larger than the visible frame the infrared one is shown, one start each.
+        scales: how much larger than the visible frame the infrared one is shown, one start each, likely ones first.
         starts: how many of them are refined, besides the plain resize.
         device: where to compute.
 
@@ -86,7 +88,7 @@ class RefineRegistrar:
         model: str = "homography",
         weights: str | Path = "",
         working_size: int = 512,
-        scales: tuple[float, ...] = (0.6, 0.8, 1.05, 1.35, 1.7),
+        scales: tuple[float, ...] = (1.05, 1.35, 0.8, 1.7, 0.6),
         starts: int = 2,
         device: str | torch.device = "cpu",
     ) -> None:
@@ -146,6 +148,8 @@ class RefineRegistrar:
             described = self._describe(resize(infrared, view), "infrared")
             matrix, support = ransac(mutual_matches(visible, described), threshold=3.0 * STRIDE)
             found.append(Estimate(matrix @ resize_matrix(moving, view), support))
+            if support >= _AGREED:
+                break
         found.sort(key=lambda estimate: -estimate.support)
         return [*(estimate.matrix for estimate in found[: self.starts]), resize_matrix(moving, size)]
 

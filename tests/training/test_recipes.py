@@ -19,6 +19,7 @@ STAGES = (
     "captioner",
     "text",
     "fusion",
+    "matching",
     "registration-affine",
     "registration-voxelmorph",
     "segmentation",
@@ -27,7 +28,7 @@ STAGES = (
 )
 FRAGMENTS = {
     "denoiser": "mse_t50", "depth-visible": "spearman", "depth-infrared": "spearman", "captioner": "report/",
-    "text": "pair_to_text/", "fusion": "right/loss",
+    "text": "pair_to_text/", "fusion": "right/loss", "matching": "within_4px",
     "registration-affine": "error_px", "registration-voxelmorph": "error_px",
     "segmentation": "visible/mIoU", "seafusion": "mIoU", "detector": "mean/AP",
 }  # fmt: skip
