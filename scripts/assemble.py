@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -42,6 +43,10 @@ def main(argv: list[str] | None = None) -> int:
     temporary = args.output.with_name(f".{args.output.name}.writing")
     shutil.rmtree(temporary, ignore_errors=True)
     pipe.save_pretrained(temporary)
+    for config in temporary.glob("*/config.json"):  # not the folders of the machine that trained them
+        settings = json.loads(config.read_text(encoding="utf-8"))
+        settings.pop("_name_or_path", None)
+        config.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     os.replace(temporary, args.output)
     size = sum(f.stat().st_size for f in args.output.rglob("*.safetensors"))
     print(f"{args.output}: {size / 1e6:.1f} MB of weights")

@@ -57,6 +57,8 @@ class RegistrationStage:
     ``data.crop`` is the registered frame out of which the misaligned windows are cut, larger than those.
     """
 
+    dataset_options: dict[str, bool]
+
     def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
         arguments = dict(model)
         name = str(arguments.pop("network", "affine"))
