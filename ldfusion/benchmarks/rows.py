@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from ldfusion.data.labels import read_captions, read_depth_label
 from ldfusion.data.pairs import build_dataset, validation_loader
 from ldfusion.evaluation.suite import evaluate_tensors
 from ldfusion.evaluation.table import EvaluationTable
-from ldfusion.fusion.classical import laplacian_fusion, mean_fusion
+from ldfusion.fusion.methods import load_method
 from ldfusion.io.size import resize
 from ldfusion.pipeline import LDFusionPipeline, load_pair
 from ldfusion.training.stages.fusion import FusionStage
@@ -37,18 +37,27 @@ def _pairs(root: Path) -> Iterator[tuple[PairFiles, Tensor, Tensor]]:
         yield files, pair.visible, pair.infrared
 
 
-def fusion_table(pipe: LDFusionPipeline, root: Path) -> EvaluationTable:
-    """Fusion metrics of the pipeline beside the mean and the Laplacian pyramid on the validation pairs."""
-    fused: dict[str, list[Tensor]] = {"mean": [], "Laplacian pyramid": [], "ldfusion": []}
+def fusion_table(pipe: LDFusionPipeline, root: Path, methods: Sequence[str]) -> EvaluationTable:
+    """Fusion metrics of the pipeline beside other fusion methods on the validation pairs.
+
+    Args:
+        methods: names of `ldfusion.fusion.methods.METHODS`; ``ldfusion`` is the pipeline.
+    """
     names, visible, infrared = [], [], []
     for files, v, i in _pairs(root):
         names.append(files.name)
         visible.append(v[0])
         infrared.append(i[0])
-        fused["mean"].append(mean_fusion(v, i)[0])
-        fused["Laplacian pyramid"].append(laplacian_fusion(v, i)[0])
-        fused["ldfusion"].append(pipe(v, i, generator=torch.Generator().manual_seed(0)).fused[0])
-    return evaluate_tensors(fused, visible, infrared, names)
+
+    def images(name: str) -> Iterator[Tensor]:
+        method = None if name == "ldfusion" else load_method(name)
+        for v, i in zip(visible, infrared, strict=True):
+            if method is None:
+                yield pipe(v[None], i[None], generator=torch.Generator().manual_seed(0)).fused[0]
+            else:
+                yield method(v[None], i[None])[0]
+
+    return evaluate_tensors({name: images(name) for name in methods}, visible, infrared, names)
 
 
 def depth_rows(pipe: LDFusionPipeline, root: Path, labels: Path) -> dict[str, float]:
