@@ -55,8 +55,9 @@ def load_pair(visible: str | Path, infrared: str | Path, name: str = "", registr
     if registrar is not None:
         found = registrar(colour[None], thermal[None])
         if found.trusted:
-            warped, mask = apply_registration(found, thermal[None], (colour.shape[-2], colour.shape[-1]))
-            return Pair(name, colour[None], fill_invalid(warped, mask, colour[None]), is_grey, size, found)
+            # bilinear sampling would cost a twentieth of the spatial frequency of the fused image
+            warped, mask = apply_registration(found, thermal[None], (colour.shape[-2], colour.shape[-1]), "bicubic")
+            return Pair(name, colour[None], fill_invalid(warped.clamp(0, 1), mask, colour[None]), is_grey, size, found)
         found = settle(found, colour[None], thermal[None])
         return Pair(name, colour[None], match_infrared(colour[None], thermal[None], name), is_grey, size, found)
     return Pair(name, colour[None], match_infrared(colour[None], thermal[None], name), is_grey, size)

@@ -117,13 +117,17 @@ def inside(points: Tensor, moving: Size) -> Tensor:
     return (x >= -_EDGE) & (y >= -_EDGE) & (x <= width - 1 + _EDGE) & (y <= height - 1 + _EDGE)
 
 
-def sample(image: Tensor, points: Tensor) -> Tensor:
-    """Bilinear values of (B, C, h, w) at (H, W, 2) or (B, H, W, 2) pixel points; outside, the border is repeated."""
+def sample(image: Tensor, points: Tensor, mode: str = "bilinear") -> Tensor:
+    """Values of (B, C, h, w) at (H, W, 2) or (B, H, W, 2) pixel points; outside, the border is repeated.
+
+    Args:
+        mode: ``bilinear``, or ``bicubic``, which keeps more of the detail and may pass the range of the image.
+    """
     height, width = image.shape[-2:]
     scale = torch.tensor([2 / max(width - 1, 1), 2 / max(height - 1, 1)], device=points.device)
     grid = torch.nan_to_num(points * scale - 1, nan=-2.0)
     grid = grid.expand(image.shape[0], -1, -1, -1) if grid.ndim == 3 else grid
-    return F.grid_sample(image, grid.to(image.dtype), mode="bilinear", padding_mode="border", align_corners=True)
+    return F.grid_sample(image, grid.to(image.dtype), mode=mode, padding_mode="border", align_corners=True)
 
 
 def warp_image(image: Tensor, matrix: Matrix, size: Size) -> Tensor:
@@ -163,15 +167,17 @@ def registration_points(registration: Registration, size: Size) -> Tensor:
     return flow_points(registration.flow)
 
 
-def apply_registration(registration: Registration, infrared: Tensor, size: Size) -> tuple[Tensor, Tensor]:
-    """Warp the infrared image (B, C, h, w) onto the visible grid.
+def apply_registration(
+    registration: Registration, infrared: Tensor, size: Size, mode: str = "bilinear"
+) -> tuple[Tensor, Tensor]:
+    """Warp the infrared image (B, C, h, w) onto the visible grid; ``mode`` as in `sample`.
 
     Returns:
         (B, C, H, W), border repeated outside, and the (1, 1, H, W) bool mask of the pixels it covers.
     """
     points = registration_points(registration, size)
     mask = inside(points, (infrared.shape[-2], infrared.shape[-1]))[None, None]
-    return sample(infrared, points.to(infrared.device)), mask
+    return sample(infrared, points.to(infrared.device), mode), mask
 
 
 def fill_invalid(infrared: Tensor, mask: Tensor, visible: Tensor) -> Tensor:
