@@ -70,7 +70,59 @@ def standardise_image(image: Tensor) -> Tensor:
     return (image - mean) / torch.sqrt(variance + MIN_STD**2)
 
 
-class DepthStudent(ModelMixin, ConfigMixin):
+class PyramidNetwork(ModelMixin, ConfigMixin):
+    """The trunk that our networks share: stem, residual stages at 1/4 .. 1/32, global context, pyramid back to 1/4.
+
+    A subclass calls `add_trunk` in its constructor, adds its head, and starts its forward pass with `pyramid`.
+    """
+
+    def add_trunk(self, channels: int, widths: Sequence[int], blocks: Sequence[int], stem: int, head: int) -> None:
+        """Make the layers; arguments as of `DepthStudent`.
+
+        Raises:
+            ValueError: not four stages.
+        """
+        if len(widths) != 4 or len(blocks) != 4:
+            raise ValueError(f"widths {tuple(widths)} and blocks {tuple(blocks)} need four stages (1/4 .. 1/32)")
+        self.channels = channels
+        self.to_half = conv(channels + 2, stem, stride=2)
+        self.to_quarter = conv(stem, widths[0], stride=2)
+        # Mean pooling and 1x1 between stages: a strided 3x3 would cost a third of all parameters at the deepest step.
+        self.descents = nn.ModuleList(
+            nn.Sequential(nn.AvgPool2d(2), conv(narrow, wide, 1)) for narrow, wide in pairwise(widths)
+        )
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
+            for width, count in zip(widths, blocks, strict=True)
+        )
+        self.context = GlobalContext(widths[-1])
+        self.laterals = nn.ModuleList(nn.Conv2d(width, head, 1) for width in widths)
+        self.smooths = nn.ModuleList(conv(head, head) for _ in widths)
+
+    def pyramid(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The finest level of the pyramid ``(B, head, H/4, W/4)`` and the stem's feature ``(B, stem, H/2, W/2)``.
+
+        Raises:
+            ValueError: a size that is not a multiple of 32, or another number of channels.
+        """
+        if image.shape[1] != self.channels or image.shape[-2] % STRIDE or image.shape[-1] % STRIDE:
+            raise ValueError(
+                f"image of shape {tuple(image.shape)}: need {self.channels} channels, height and width "
+                f"multiples of {STRIDE}"
+            )
+        fine = self.to_half(torch.cat((standardise_image(image), coordinates(image)), 1))
+        x = self.stages[0](self.to_quarter(fine))
+        features = [x]
+        for descent, stage in zip(self.descents, self.stages[1:], strict=True):
+            x = stage(descent(x))
+            features.append(x)
+        x = self.smooths[-1](self.laterals[-1](self.context(features[-1])))
+        for level in (2, 1, 0):
+            x = self.smooths[level](_double(x) + self.laterals[level](features[level]))
+        return x, fine
+
+
+class DepthStudent(PyramidNetwork):
     """Relative inverse depth from one image of one modality.
 
     Stem to 1/4, residual stages at 1/4 .. 1/32, global context at the deepest, a feature pyramid back to 1/4, one
@@ -96,23 +148,9 @@ class DepthStudent(ModelMixin, ConfigMixin):
         working_size: int = 256,
     ) -> None:
         super().__init__()
-        if len(widths) != 4 or len(blocks) != 4:
-            raise ValueError(f"widths {tuple(widths)} and blocks {tuple(blocks)} need four stages (1/4 .. 1/32)")
         if working_size < STRIDE or working_size % STRIDE:
             raise ValueError(f"working_size {working_size} must be a multiple of {STRIDE}")
-        self.to_half = conv(in_channels + 2, stem, stride=2)
-        self.to_quarter = conv(stem, widths[0], stride=2)
-        # Mean pooling and 1x1 between stages: a strided 3x3 would cost a third of all parameters at the deepest step.
-        self.descents = nn.ModuleList(
-            nn.Sequential(nn.AvgPool2d(2), conv(narrow, wide, 1)) for narrow, wide in pairwise(widths)
-        )
-        self.stages = nn.ModuleList(
-            nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
-            for width, count in zip(widths, blocks, strict=True)
-        )
-        self.context = GlobalContext(widths[-1])
-        self.laterals = nn.ModuleList(nn.Conv2d(width, head, 1) for width in widths)
-        self.smooths = nn.ModuleList(conv(head, head) for _ in widths)
+        self.add_trunk(in_channels, widths, blocks, stem, head)
         self.narrow = nn.Conv2d(head, stem, 1)
         self.refine = nn.Sequential(conv(2 * stem, stem), conv(stem, stem))
         self.out = nn.Conv2d(stem, 1, 3, padding=1)
@@ -129,23 +167,7 @@ class DepthStudent(ModelMixin, ConfigMixin):
         Raises:
             ValueError: a size that is not a multiple of 32, or another number of channels.
         """
-        channels = self.config["in_channels"]
-        if image.shape[1] != channels or image.shape[-2] % STRIDE or image.shape[-1] % STRIDE:
-            raise ValueError(
-                f"image of shape {tuple(image.shape)}: need {channels} channels, height and width multiples of {STRIDE}"
-            )
-        fine = self.to_half(torch.cat((standardise_image(image), coordinates(image)), 1))  # (B, stem, H/2, W/2)
-        x = self.stages[0](self.to_quarter(fine))
-        features = [x]
-        for descent, stage in zip(self.descents, self.stages[1:], strict=True):
-            x = stage(descent(x))
-            features.append(x)
-        features[-1] = self.context(features[-1])
-
-        x = self.smooths[-1](self.laterals[-1](features[-1]))
-        for level in (2, 1, 0):
-            x = _double(x) + self.laterals[level](features[level])
-            x = self.smooths[level](x)
+        x, fine = self.pyramid(image)
         x = self.refine(torch.cat((_double(self.narrow(x)), fine), 1))  # (B, stem, H/2, W/2)
         return _double(F.softplus(self.out(x)))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 
 from ldfusion.data.labels import MASK_CLASSES
 from ldfusion.errors import InputError
+from ldfusion.io.files import json_lines
 
 BOX_CLASSES = MASK_CLASSES[1:]
 """Names of the detection classes (car, person, bike); a class id is the place in this tuple."""
@@ -53,17 +53,11 @@ def read_boxes(file: str | Path) -> dict[str, list[LabelBox]]:
     if not file.is_file():
         raise InputError(f"{file}: no such box file (JSON lines with 'dataset', 'stem' and 'boxes')")
     found: dict[str, list[LabelBox]] = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{file}, line {number}: not JSON ({error.msg})") from error
+    for where, record in json_lines(file.read_text(encoding="utf-8", errors="replace"), file):
         if not isinstance(record, dict) or "stem" not in record or not isinstance(record.get("boxes"), list):
-            raise InputError(f"{file}, line {number}: expected an object with 'stem' and a list 'boxes'")
+            raise InputError(f"{where}: expected an object with 'stem' and a list 'boxes'")
         name = f"{record['dataset']}/{record['stem']}" if "dataset" in record else str(record["stem"])
-        boxes = [_parse(box, f"{file}, line {number}") for box in record["boxes"]]
+        boxes = [_parse(box, where) for box in record["boxes"]]
         found[name] = join(box for box in boxes if box is not None)
     return found
 

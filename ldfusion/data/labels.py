@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ldfusion.errors import InputError
+from ldfusion.io.files import json_lines
 
 MASK_CLASSES = ("background", "car", "person", "bike")
 """Names of the label ids of ``object_mask`` files (MSRS ids 0..3)."""
@@ -27,19 +27,13 @@ def read_captions(file: Path) -> dict[str, dict[str, Any]]:
         raise InputError(f"{file}: no such caption file (data.captions)")
     records: dict[str, dict[str, Any]] = {}
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: not UTF-8 text ({error.reason} at byte {error.start})") from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{file}, line {number}: not JSON ({error.msg})") from error
+    for where, record in json_lines(text, file):
         reason = _unusable(record)
         if reason:
-            raise InputError(f"{file}, line {number}: {reason}")
+            raise InputError(f"{where}: {reason}")
         records[f"{record['dataset']}/{record['stem']}"] = record
     return records
 

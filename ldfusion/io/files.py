@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 from ldfusion.errors import InputError, WorkError
 
@@ -173,3 +174,19 @@ def some(names: Sequence[str], count: int = _SHOWN) -> str:
     """The first names of a list, and how many more there are, for a line of a message."""
     listed = ", ".join(names[:count])
     return listed if len(names) <= count else f"{listed} and {len(names) - count} more"
+
+
+def json_lines(text: str, file: Path) -> Iterator[tuple[str, Any]]:
+    """The records of JSON lines, each with where it stands (``FILE, line N``) for messages; empty lines are skipped.
+
+    Raises:
+        InputError: a line that is not JSON.
+    """
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        where = f"{file}, line {number}"
+        try:
+            yield where, json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{where}: not JSON ({error.msg})") from error

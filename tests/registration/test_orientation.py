@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,7 +11,6 @@ from ldfusion.errors import InputError
 from ldfusion.registration.ascent import transforms
 from ldfusion.registration.directions import DIRECTIONS, detail, edge_directions, smooth
 from ldfusion.registration.methods import load_registrar
-from ldfusion.registration.misalign import MisalignmentRange, cut_pair
 from ldfusion.registration.orientation import (
     OrientationRegistrar,
     confidence,
@@ -21,35 +20,17 @@ from ldfusion.registration.orientation import (
 from ldfusion.registration.warp import corners, transform_points
 
 
-def two_sensors(height: int, width: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """One scene of polygons, each with a grey value of its own in either sensor: (1, 3, H, W) and (1, 1, H, W)."""
-    rng = np.random.default_rng(seed)
-    images = np.zeros((2, height, width), np.float32) + 0.5
-    for _ in range(60):
-        centre = rng.uniform(0, 1, 2) * (width, height)
-        points = (centre + rng.uniform(-0.13, 0.13, (rng.integers(3, 6), 2)) * width).astype(np.int32)
-        for image in images:
-            cv2.fillConvexPoly(image, cv2.convexHull(points), float(rng.uniform(0.15, 0.95)), lineType=cv2.LINE_AA)
-    images += rng.normal(0, 0.01, images.shape).astype(np.float32)
-    visible, infrared = torch.from_numpy(images.clip(0, 1))[:, None, None]
-    return visible.expand(1, 3, -1, -1).contiguous(), infrared
-
-
 def error(found: np.ndarray, truth: np.ndarray, size: tuple[int, int]) -> float:
     away = transform_points(found, corners(size)) - transform_points(truth, corners(size))
     return float(np.linalg.norm(away, axis=1).mean())
 
 
-def misaligned(seed: int) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
-    """Windows of 240x320 out of a scene, misaligned within the range of the benchmark, and the truth."""
-    visible, infrared = two_sensors(380, 500, seed)
-    matrix = MisalignmentRange().draw(np.random.default_rng(seed), (240, 320))
-    fixed, moving, _ = cut_pair(visible, infrared, torch.from_numpy(matrix)[None], (240, 320))
-    return fixed, moving, matrix
+Misaligned = Callable[[int], tuple[torch.Tensor, torch.Tensor, np.ndarray]]
+TwoSensors = Callable[[int, int, int], tuple[torch.Tensor, torch.Tensor]]
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_two_sensors_with_unlike_grey_values_are_registered(seed: int) -> None:
+def test_two_sensors_with_unlike_grey_values_are_registered(seed: int, misaligned: Misaligned) -> None:
     fixed, moving, truth = misaligned(seed)
     before = error(np.eye(3), truth, (240, 320))
     found = OrientationRegistrar()(fixed, moving)
@@ -58,7 +39,7 @@ def test_two_sensors_with_unlike_grey_values_are_registered(seed: int) -> None:
     assert found.model == "homography" and found.trusted and found.score > 0.9
 
 
-def test_sizes_of_the_files_do_not_matter() -> None:
+def test_sizes_of_the_files_do_not_matter(misaligned: Misaligned) -> None:
     fixed, moving, truth = misaligned(2)
     small = torch.nn.functional.interpolate(moving, scale_factor=0.5, mode="bilinear", antialias=True)
     found = load_registrar("orientation", model="affine")(fixed, small)
@@ -67,7 +48,7 @@ def test_sizes_of_the_files_do_not_matter() -> None:
     assert error(found.matrix, truth @ half, (120, 160)) < 8  # an affine transform of a projective truth
 
 
-def test_images_of_different_scenes_are_not_trusted() -> None:
+def test_images_of_different_scenes_are_not_trusted(two_sensors: TwoSensors) -> None:
     visible, _ = two_sensors(240, 320, 3)
     _, infrared = two_sensors(240, 320, 4)
     found = OrientationRegistrar()(visible, infrared)
@@ -76,7 +57,7 @@ def test_images_of_different_scenes_are_not_trusted() -> None:
     assert not flat.trusted and np.isfinite(flat.matrix).all()
 
 
-def test_a_start_is_refined() -> None:
+def test_a_start_is_refined(misaligned: Misaligned) -> None:
     fixed, moving, truth = misaligned(5)
     near = np.array([[1, 0, 6], [0, 1, -5], [0, 0, 1.0]]) @ truth
     found = OrientationRegistrar().refine(fixed, moving, near)
