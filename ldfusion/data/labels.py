@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+import torch
+from torch import Tensor
 
 from ldfusion.errors import InputError
 from ldfusion.io.files import json_lines
@@ -76,3 +79,22 @@ def read_depth_label(labels: str | Path, name: str, modality: str) -> np.ndarray
     if label.ndim != 2:
         raise InputError(f"{file}: a depth label is (h, w), this one {label.shape}; make it again (data.labels)")
     return label.astype(np.float32)
+
+
+def read_labels(file: Path) -> Tensor:
+    """Class ids (H, W) int64 of a label image.
+
+    Raises:
+        InputError: no such file, not an image, or one with colours (a picture of labels, not their ids).
+    """
+    if not file.is_file():
+        raise InputError(f"{file}: no such label image")
+    image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise InputError(f"{file}: not a readable label image (8 bit, one class id a pixel)")
+    ids = np.asarray(image)
+    if ids.ndim == 3:
+        if not (ids[..., :1] == ids[..., :3]).all():
+            raise InputError(f"{file}: has colours; a label image holds one class id a pixel, in grey")
+        ids = ids[..., 0]
+    return torch.from_numpy(ids.astype(np.int64))

@@ -1,4 +1,4 @@
-"""Registration by the directions of edges, without any weights: a search over similarity transforms, then then a polish
+"""Registration by the directions of edges, without any weights: a search over similarity transforms, then a polish
 
 Where visible and infrared show the same thing, their edges run alike, whatever the levels on both sides. A gradient of
 magnitude m and angle a is written as m exp(2ia), which does not know its sign; the agreement of two such fields is the
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from ldfusion.io.color import luma
 from ldfusion.io.size import resize
-from ldfusion.registration.warp import Matrix, Size, corners, invert, resize_matrix, transform_points
+from ldfusion.registration.warp import Matrix, Size, apart, invert, resize_matrix
 
 _SEARCH_SIDE = 160  # longer side of the visible image in the search, pixels
 _SCALES = tuple(float(s) for s in np.geomspace(0.6, 1.7, 19))
@@ -156,12 +156,6 @@ def _warped(infrared: Tensor, matrix: Matrix, size: Size) -> tuple[Tensor, Tenso
         resize(infrared, reduced), grid.expand(len(infrared), -1, -1, -1), padding_mode="border", align_corners=True
     )
     return image, (grid.abs() <= 1).all(-1)[None, None].to(infrared)
-
-
-def apart(first: Matrix, second: Matrix, moving: Size) -> float:
-    """Mean distance between where two transforms put the corners of the infrared frame, visible pixels."""
-    places = [transform_points(matrix, corners(moving)) for matrix in (first, second)]
-    return float(np.linalg.norm(places[0] - places[1], axis=1).mean())
 
 
 def shrunk(size: Size, side: int) -> Size:

@@ -31,6 +31,8 @@ class MisalignmentRange:
         shift: largest displacement of the centre either way, as a part of the width (x) and of the height (y).
         perspective: largest change of the homography's denominator from the centre to the middle of a side, each axis.
         aspect: least and largest ratio of the horizontal to the vertical magnification.
+        offset: displacement (x, y) that all share, as parts of the width and of the height: that of a rig of two
+            cameras, from pair to pair the same.
     """
 
     rotation: float = 10.0
@@ -38,6 +40,7 @@ class MisalignmentRange:
     shift: float = 0.12
     perspective: float = 0.05
     aspect: tuple[float, float] = (1.0, 1.0)
+    offset: tuple[float, float] = (0.0, 0.0)
 
     def draw(self, rng: np.random.Generator, size: tuple[int, int], strength: float = 1.0) -> Matrix:
         """A random homography (3, 3) float64, moving pixels -> fixed pixels, both images of ``size`` (height, width).
@@ -53,7 +56,7 @@ class MisalignmentRange:
         angle = math.radians(self.rotation) * u[0] * strength
         scale = math.exp(_between(np.log(self.scale), u[1]) * strength)
         aspect = math.exp(_between(np.log(self.aspect), u[2]) * strength / 2)
-        shift = self.shift * strength * u[3:5] * (width, height)
+        shift = strength * (self.shift * u[3:5] + self.offset) * (width, height)
         tilt = self.perspective * strength * u[5:7] / np.maximum(centre, 1)
         turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
         matrix = np.eye(3)

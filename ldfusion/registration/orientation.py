@@ -49,6 +49,8 @@ FINE = (
     Level(1, 2.0, 35, 0.004, 8),
     Level(1, 1.0, 35, 0.002, 8),
 )
+NEAR = FINE[1:]
+"""From a transform that is right to a few pixels."""
 STARTS = (0.7, 0.85, 1.0)
 """Sizes of the visible field of view in the infrared one, where 1 is the infrared image laid over it with its own
 aspect so that it just covers it."""
@@ -127,14 +129,27 @@ class OrientationRegistrar:
         model: Any = "homography" if self.model == "homography" else "affine"
         return Registration(matrix, model, score, score >= TRUSTED)
 
+    def polish(self, visible: Tensor, infrared: Tensor, start: Matrix) -> Matrix:
+        """The transform that is climbed to from one that is right to a few pixels; arguments as of `refine`."""
+        fixed, moving = grey(visible).to(self.device), infrared.to(self.device)
+        sizes = ((fixed.shape[-2], fixed.shape[-1]), (moving.shape[-2], moving.shape[-1]))
+        scales = {octave: _scale(fixed, moving, *working_sizes(*sizes, octave)) for octave in {n.octave for n in NEAR}}
+        found, _ = self._climb(scales, NEAR, to_parameters(start, *sizes).to(self.device))
+        return to_matrix(found, *sizes)
+
     def _ascend(self, scales: Mapping[int, Scale], starts: Tensor) -> tuple[Tensor, float]:
         """The best parameters (1, 8) reached from (B, 8) starts, and their worth."""
         with torch.enable_grad():
             found, worth = starts.to(self.device), torch.zeros(len(starts))
             for level in COARSE:
                 found, worth = climb(scales[level.octave], level, found)
-            found = found[worth.argmax()][None]
-            for level in FINE:
+        return self._climb(scales, FINE, found[worth.argmax()][None])
+
+    def _climb(self, scales: Mapping[int, Scale], levels: Sequence[Level], start: Tensor) -> tuple[Tensor, float]:
+        """Climb the levels from (1, 8) parameters; the new ones and their worth."""
+        found, worth = start, torch.zeros(1)
+        with torch.enable_grad():
+            for level in levels:
                 bounded = replace(level, freedom=min(level.freedom, MODELS[self.model]))
                 found, worth = climb(scales[level.octave], bounded, found)
         return found, float(worth[0])

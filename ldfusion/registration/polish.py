@@ -18,8 +18,8 @@ from torch.nn import functional as F
 
 from ldfusion.io.color import luma
 from ldfusion.io.size import resize
-from ldfusion.registration.edges import Candidate, apart, covered, gradient, search, shrunk, size_of
-from ldfusion.registration.warp import Matrix, Size, invert, resize_matrix
+from ldfusion.registration.edges import Candidate, covered, gradient, search, shrunk, size_of
+from ldfusion.registration.warp import Matrix, Size, apart, invert, resize_matrix
 from ldfusion.types import Registration
 
 TRUSTED = 0.2

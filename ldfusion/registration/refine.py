@@ -8,10 +8,13 @@
    upright), match within a window that shrinks, fit robustly, first an affine transform, then the homography.
 4. The score looks at the result once more: how many positions, asked over a wide window, answer "here"?
 5. The best result is fitted once more at twice the working size, where a cell covers half as much of the scene.
+6. From there the correlation of edge directions is climbed (`ldfusion.registration.orientation`). Matches and edges err
+   independently of each other, so the result is the mean of both: half way between where they put each corner.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,13 +28,16 @@ from ldfusion.io.size import resize
 from ldfusion.registration.correspond import Described, Matches, local_matches, mutual_matches
 from ldfusion.registration.descriptors import MULTIPLE, STRIDE, MatchingNetwork
 from ldfusion.registration.fit import fit, ransac
+from ldfusion.registration.orientation import OrientationRegistrar
 from ldfusion.registration.score import TRUSTED, agreement, quality
 from ldfusion.registration.warp import (
     Matrix,
     Size,
+    apart,
     corners,
     inside,
     invert,
+    mean_transform,
     resize_matrix,
     sample,
     sampling_points,
@@ -47,6 +53,8 @@ _POLISH = ((3, 2, "last"),)
 """The same at twice the working size."""
 _AGREED = 250.0
 """Matches (of 1000 positions asked) that agree on one transform, at which no further scale is looked at."""
+_APART = 0.05
+"""Share of the visible diagonal by which matches and edges may differ; beyond it the edges have lost their way."""
 _FEWEST = 30
 """Matches below which nothing is fitted."""
 _SURE = 0.4
@@ -97,6 +105,7 @@ class RefineRegistrar:
         self.model, self.working_size, self.scales, self.starts = model, working_size, scales, starts
         self.device = torch.device(device)
         network = MatchingNetwork.from_pretrained(component_folder("matching", weights), use_safetensors=True)
+        self.edges = OrientationRegistrar(model, device=self.device)
         self.network = network.float().eval().to(self.device, memory_format=torch.channels_last)
 
     @torch.no_grad()
@@ -119,6 +128,9 @@ class RefineRegistrar:
         trusted = score >= TRUSTED
         if trusted:
             matrix = self._polish(visible, infrared, matrix, (2 * size[0], 2 * size[1]))
+            other = self.edges.polish(visible, infrared, matrix)
+            if apart(matrix, other, _size(infrared)) < _APART * math.hypot(*fixed):
+                matrix = mean_transform([matrix, other], _size(infrared))
         model: TransformModel = "homography" if self.model == "homography" else "affine"
         return Registration(matrix / matrix[2, 2], model, score, trusted)
 

@@ -10,8 +10,10 @@ Normalised coordinates run from -1 at the centre of the first pixel to 1 at the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -41,6 +43,27 @@ def transform_points(matrix: Matrix, points: NDArray[Any]) -> NDArray[np.float64
     with np.errstate(divide="ignore", invalid="ignore"):
         result: NDArray[np.float64] = homogeneous[:, :2] / homogeneous[:, 2:]
     return result
+
+
+def apart(first: Matrix, second: Matrix, moving: Size) -> float:
+    """Mean distance between where two transforms put the corners of the infrared frame, visible pixels."""
+    places = [transform_points(matrix, corners(moving)) for matrix in (first, second)]
+    return float(np.linalg.norm(places[0] - places[1], axis=1).mean())
+
+
+def mean_transform(matrices: Sequence[Matrix], moving: Size) -> Matrix:
+    """The transform that puts every corner of the moving frame at the mean of where the given ones put it.
+
+    Args:
+        matrices: homographies (3, 3), moving -> fixed pixels; of affine ones the mean is affine.
+        moving: (height, width) of the moving image.
+    """
+    if all(not matrix[2, :2].any() for matrix in matrices):
+        return np.asarray(np.mean([matrix / matrix[2, 2] for matrix in matrices], axis=0))
+    points = corners(moving)
+    places = np.mean([transform_points(matrix, points) for matrix in matrices], axis=0)
+    mean: Matrix = cv2.getPerspectiveTransform(points.astype(np.float32), places.astype(np.float32)).astype(np.float64)
+    return mean / mean[2, 2]
 
 
 def corners(size: Size) -> NDArray[np.float64]:

@@ -42,6 +42,13 @@ def test_each_range_alone_moves_only_its_own_quantity() -> None:
             assert np.allclose(moved[:2] / moved[2], centre[:2])
 
 
+def test_a_rig_moves_all_pairs_alike() -> None:
+    rig = MisalignmentRange(rotation=0, scale=(1, 1), shift=0, perspective=0, offset=(0.1, -0.05))
+    for seed in range(3):
+        assert np.allclose(rig.draw(np.random.default_rng(seed), SIZE), [[1, 0, 8], [0, 1, -3], [0, 0, 1]])
+    assert np.allclose(rig.draw(np.random.default_rng(0), SIZE, 0.5)[:2, 2], [4, -1.5])
+
+
 def test_the_range_is_used_to_its_ends() -> None:
     drawn = [MisalignmentRange().draw(np.random.default_rng(k), SIZE) for k in range(300)]
     shifts = np.array([(m @ [39.5, 29.5, 1])[:2] / (m @ [39.5, 29.5, 1])[2] - [39.5, 29.5] for m in drawn])

@@ -65,6 +65,14 @@ def test_a_start_is_refined(misaligned: Misaligned) -> None:
     assert error(found.matrix, truth, (240, 320)) < 2.5
 
 
+def test_polish_goes_the_last_pixels(misaligned: Misaligned) -> None:
+    fixed, moving, truth = misaligned(5)
+    near = np.array([[1, 0, 3], [0, 1, -2], [0, 0, 1.0]]) @ truth
+    found = OrientationRegistrar().polish(fixed, moving, near)
+    assert error(near, truth, (240, 320)) > 3
+    assert error(found, truth, (240, 320)) < 2
+
+
 def test_parameters_and_matrices_are_the_same_transform() -> None:
     assert torch.equal(transforms(torch.zeros(1, 8)), torch.eye(3)[None])
     covering = to_matrix(torch.zeros(1, 8), (240, 320), (100, 200))

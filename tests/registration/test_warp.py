@@ -138,3 +138,15 @@ def test_flow_registration_warps_and_checks_its_size() -> None:
 def test_impossible_registrations_are_refused(change: dict, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         Registration(**({"matrix": np.eye(3), "model": "affine", "score": 0.5, "trusted": True} | change))
+
+
+def test_the_mean_transform_puts_corners_half_way() -> None:
+    size = (60, 80)
+    other = np.array([[1.02, 0.0, -3.0], [0.01, 0.97, 2.0], [-1e-4, 2e-4, 1.0]]) @ HOMOGRAPHY
+    mean = warp.mean_transform([HOMOGRAPHY, other], size)
+    places = [warp.transform_points(matrix, warp.corners(size)) for matrix in (HOMOGRAPHY, other, mean)]
+    assert np.allclose((places[0] + places[1]) / 2, places[2], atol=1e-3) and mean[2, 2] == 1
+    shift = np.array([[1.0, 0, 4], [0, 1, -2], [0, 0, 1]])
+    assert np.allclose(warp.mean_transform([np.eye(3), shift], size), [[1, 0, 2], [0, 1, -1], [0, 0, 1]])
+    assert warp.mean_transform([np.eye(3), shift], size)[2].tolist() == [0, 0, 1]
+    assert warp.apart(np.eye(3), shift, size) == pytest.approx(np.hypot(4, 2))

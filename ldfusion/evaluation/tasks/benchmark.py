@@ -22,11 +22,10 @@ from tqdm import tqdm
 from ldfusion.config import DataConfig, load
 from ldfusion.data.boxes import LabelBox, read_boxes
 from ldfusion.data.catalog import PairFiles, select_pairs
-from ldfusion.data.labels import read_depth_label
+from ldfusion.data.labels import read_depth_label, read_labels
 from ldfusion.detection.base import load_detector
 from ldfusion.errors import InputError, LDFusionError
 from ldfusion.evaluation.report import markdown
-from ldfusion.evaluation.tasks.folders import read_labels
 from ldfusion.evaluation.tasks.protocol import TASKS, TaskProtocol, TaskSample, teacher_of
 from ldfusion.evaluation.tasks.scores import TaskScores, TaskTable
 from ldfusion.fusion.methods import load_method

@@ -6,13 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor
 
 from ldfusion.data.boxes import LabelBox, read_boxes
-from ldfusion.data.labels import depth_label_path, read_depth_label
+from ldfusion.data.labels import depth_label_path, read_depth_label, read_labels
 from ldfusion.errors import InputError, LDFusionError
 from ldfusion.evaluation.tasks.protocol import TaskProtocol, TaskSample, teacher_of
 from ldfusion.evaluation.tasks.scores import TaskTable
@@ -93,25 +91,6 @@ class TaskFolders:
             return None
         maps = (read_depth_label(parent, inner, sensor) for sensor in ("visible", "infrared"))
         return teacher_of(*(torch.from_numpy(each)[None, None] for each in maps))
-
-
-def read_labels(file: Path) -> Tensor:
-    """Class ids (H, W) int64 of a label image.
-
-    Raises:
-        InputError: no such file, not an image, or one with colours (a picture of labels, not their ids).
-    """
-    if not file.is_file():
-        raise InputError(f"{file}: no such label image")
-    image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise InputError(f"{file}: not a readable label image (8 bit, one class id a pixel)")
-    ids = np.asarray(image)
-    if ids.ndim == 3:
-        if not (ids[..., :1] == ids[..., :3]).all():
-            raise InputError(f"{file}: has colours; a label image holds one class id a pixel, in grey")
-        ids = ids[..., 0]
-    return torch.from_numpy(ids.astype(np.int64))
 
 
 def task_table(
