@@ -23,13 +23,13 @@ def _metrics(args: argparse.Namespace) -> str:
 def _tasks_arguments(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
     add_labels(parser, required=False)
-    parser.add_argument("--config", default="configs/task-segmentation.yaml")
     parser.add_argument("--tasks", default="segmentation,detection,depth")
     parser.add_argument("--methods", default=None, help="names with commas between (default: all)")
     parser.add_argument("--detector", default=None, help="folder, torchvision:NAME or hub:ID (default: embedded)")
     parser.add_argument("--train-limit", type=int, default=0, help="training pairs of the segmentation network; 0: all")
-    parser.add_argument("--scenes", type=int, default=16, help="rendered scenes of each light")
-    add_run(parser)
+    parser.add_argument("--scenes", type=int, default=24, help="rendered scenes of each light to judge depth by")
+    parser.add_argument("--train-scenes", type=int, default=96, help="the same, to re-train the depth network on")
+    add_run(parser, "[segmentation:|depth:]KEY=VALUE words for the trainings")
 
 
 def _tasks(args: argparse.Namespace) -> str:
@@ -39,10 +39,10 @@ def _tasks(args: argparse.Namespace) -> str:
         data=args.data,
         output=args.output,
         labels=args.labels,
-        config=args.config,
         overrides=args.overrides,
         train_limit=args.train_limit,
         scenes=args.scenes,
+        train_scenes=args.train_scenes,
         tasks=args.tasks.split(","),
         detector=args.detector,
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 METHODS = ("ldfusion", "zero-learning", "alpha", "laplacian", "mean", "seafusion")
 """Names of `ldfusion.fusion.methods`, known here without loading it."""
 
-REGISTRATIONS = ("auto", "refine", "orientation", "affine", "voxelmorph")
+REGISTRATIONS = ("auto", "refine", "orientation", "edges", "affine", "voxelmorph")
 """Names of `ldfusion.registration.methods`, known here without loading it."""
 
 _NETWORKS = ("affine", "voxelmorph")
@@ -91,14 +91,15 @@ def add_registration(parser: argparse.ArgumentParser) -> None:
         "--method",
         choices=REGISTRATIONS,
         default=REGISTRATIONS[0],
-        help="refine: learned descriptors, robust fit, the default (auto); orientation: edge directions alone, nothing "
-        "learned, faster; affine, voxelmorph: the networks of the registration papers (default: %(default)s)",
+        help="refine: learned descriptors, robust fit, the default (auto); orientation, edges: edge directions alone, "
+        "nothing learned, climbed from few starts or searched at all shifts; affine, voxelmorph: the networks of the "
+        "registration papers (default: %(default)s)",
     )
     parser.add_argument(
         "--model",
         choices=("homography", "affine"),
-        help="transform of the methods refine and orientation: homography, for the plane that a scene far away is "
-        "(default), or affine",
+        help="transform of the methods refine, orientation and edges: homography, for the plane that a scene far away "
+        "is (default), or affine",
     )
     parser.add_argument(
         "--masks",
@@ -262,7 +263,9 @@ def check_registration(args: argparse.Namespace) -> None:
         InputError: a model for a network, or masks for ``refine``.
     """
     if args.model is not None and args.method in _NETWORKS:
-        raise InputError(f"--model is for the methods refine and orientation; '{args.method}' has a model of its own")
+        raise InputError(
+            f"--model is for the methods refine, orientation and edges; '{args.method}' has a model of its own"
+        )
     if args.masks and args.method not in _NETWORKS:
         raise InputError(f"--masks is for the methods {' and '.join(_NETWORKS)}; the others look at the whole images")
 

@@ -24,6 +24,7 @@ from ldfusion.errors import InputError
 from ldfusion.evaluation.report import NOT_AVAILABLE
 from ldfusion.io.image import read_infrared, read_visible
 from ldfusion.registration.methods import Registrar
+from ldfusion.registration.misalign import MisalignmentRange
 from ldfusion.registration.warp import (
     Matrix,
     Size,
@@ -112,28 +113,14 @@ def raw_pairs(root: Path, held_out: bool, limit: int = 0) -> Iterator[TruePair]:
 def warped_pairs(root: Path, limit: int = 0, seed: int = 0) -> Iterator[TruePair]:
     """The registered validation pairs, each infrared image moved by a homography drawn from the seed and its number.
 
-    Rotation up to 10 degrees, scale 0.85 to 1.15, shift up to 12 % of the side, and a perspective that changes the
-    scale by up to 5 % from the middle to a border; pixels without data are black.
+    The defaults of `MisalignmentRange`; pixels without data are black.
     """
     for number, files in enumerate(select_pairs(root, ["roadscene", "msrs"], "splits/val.txt", limit)):
         visible, infrared = read_visible(files.visible)[0][None], read_infrared(files.infrared)[None]
         size: Size = (infrared.shape[-2], infrared.shape[-1])
-        away = random_homography(np.random.default_rng([seed, number]), size)
+        away = MisalignmentRange().draw(np.random.default_rng([seed, number]), size)
         moved, mask = apply_registration(Registration(away, "homography", 1.0, True), infrared, size)
         yield TruePair(files.name, visible, moved * mask, invert(away))
-
-
-def random_homography(rng: np.random.Generator, size: Size) -> Matrix:
-    """Draw one of the homographies of `warped_pairs` on a frame of (height, width)."""
-    height, width = size
-    angle, scale = math.radians(rng.uniform(-10, 10)), rng.uniform(0.85, 1.15)
-    dx, dy = rng.uniform(-0.12, 0.12, 2) * (width, height)
-    px, py = rng.uniform(-0.05, 0.05, 2) * 2 / np.array([width, height])
-    cos, sin = scale * math.cos(angle), scale * math.sin(angle)
-    centre = np.array([[1, 0, (width - 1) / 2], [0, 1, (height - 1) / 2], [0, 0, 1]])
-    move = np.array([[cos, -sin, dx], [sin, cos, dy], [px, py, 1]])
-    matrix = centre @ move @ np.linalg.inv(centre)
-    return np.asarray(matrix / matrix[2, 2])
 
 
 def measure(registrar: Registrar, pairs: Iterable[TruePair]) -> list[Outcome]:

@@ -16,12 +16,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ldfusion.config import nearest
+from ldfusion.errors import InputError
 from ldfusion.io.color import luma
 from ldfusion.io.size import resize
 from ldfusion.registration.edges import Candidate, covered, gradient, search, shrunk, size_of
 from ldfusion.registration.warp import Matrix, Size, apart, invert, resize_matrix
-from ldfusion.types import Registration
+from ldfusion.types import Registration, TransformModel
 
+MODELS = ("homography", "affine")
 TRUSTED = 0.2
 """Score from which a registration is trusted."""
 
@@ -38,14 +41,20 @@ class EdgeRegistrar:
     """See the module. Takes one pair, or several frames of a clip as a batch under one transform.
 
     Args:
+        model: ``homography`` or ``affine``.
         device: where to compute.
+
+    Raises:
+        InputError: unknown model.
     """
 
     joint = True
     """Several frames may be registered at once."""
 
-    def __init__(self, device: str | torch.device = "cpu") -> None:
-        self.device = torch.device(device)
+    def __init__(self, model: str = "homography", device: str | torch.device = "cpu") -> None:
+        if model not in MODELS:
+            raise InputError(f"registration model: unknown '{model}'; {nearest(model, MODELS)}")
+        self.model, self.device = model, torch.device(device)
 
     @torch.no_grad()
     def __call__(self, visible: Tensor, infrared: Tensor) -> Registration:
@@ -56,12 +65,14 @@ class EdgeRegistrar:
         visible, infrared = visible.to(self.device), infrared.to(self.device)
         starts = search(visible, infrared, _CANDIDATES)
         found = sorted((polish(visible, infrared, c.matrix, _FIRST) for c in starts), key=lambda c: -c.agreement)
-        best = polish(visible, infrared, found[0].matrix)
+        levels = [(side, projective and self.model == "homography") for side, projective in _LEVELS]
+        best = polish(visible, infrared, found[0].matrix, levels)
         moving, limit = size_of(infrared), _OTHER * math.hypot(*size_of(visible))
         rival = max((c.agreement for c in found if apart(c.matrix, best.matrix, moving) > limit), default=0.0)
         margin = found[0].agreement / max(rival, 1e-6) - 1
         score = float(np.clip(best.agreement, 0, 1) * np.clip(margin / _MARGIN, 0, 1))
-        return Registration(best.matrix, "homography", score, score >= TRUSTED)
+        model: TransformModel = "homography" if self.model == "homography" else "affine"
+        return Registration(best.matrix, model, score, score >= TRUSTED)
 
 
 def polish(visible: Tensor, infrared: Tensor, start: Matrix, levels: Sequence[tuple[int, bool]] = _LEVELS) -> Candidate:

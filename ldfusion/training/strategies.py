@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ldfusion.config import Experiment, load
-from ldfusion.errors import InputError
 from ldfusion.io.files import atomic_write, check_output_folder
 from ldfusion.training.folder import RunFolder
 from ldfusion.training.loop import train
+from ldfusion.training.overrides import split_overrides
 
 STRATEGIES: dict[str, tuple[str, str]] = {
     "joint adaptive (full)": ("adaptive", ""),
@@ -43,7 +43,7 @@ def compare_strategies(configs: dict[str, Path], output: Path, overrides: Sequen
         Row -> figures: mIoU and the IoU of each class, for the strategies also the six fusion metrics. The rows
         ``visible`` and ``infrared`` are the single images under the same protocol.
     """
-    words = split_overrides(overrides)
+    words = split_overrides(overrides, STAGES)
     check_output_folder(output)
     rows: Rows = {}
 
@@ -77,25 +77,6 @@ def plan_length(experiment: Experiment) -> int:
     from ldfusion.training.stages.seafusion import SeAFusionLoss
 
     return SeAFusionLoss(**experiment.loss).steps
-
-
-def split_overrides(overrides: Sequence[str]) -> dict[str, list[str]]:
-    """Overrides by stage; a word without ``STAGE:`` in front goes to both.
-
-    Raises:
-        InputError: an unknown stage.
-    """
-    words: dict[str, list[str]] = {stage: [] for stage in STAGES}
-    for word in overrides:
-        stage, colon, rest = word.partition(":")
-        if not colon or "=" in stage or "." in stage:
-            for given in words.values():
-                given.append(word)
-        elif stage in words:
-            words[stage].append(rest)
-        else:
-            raise InputError(f"override '{word}': unknown stage '{stage}'; known: {', '.join(STAGES)}")
-    return words
 
 
 def _run(experiment: Experiment) -> dict[str, float]:

@@ -67,7 +67,7 @@ def test_every_result_of_a_folder(folders: Path, capsys: pytest.CaptureFixture[s
 
 def test_results_are_kept_unless_told_otherwise(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folders / "infrared" / "b.png").unlink()
-    assert main(words(folders, "--model", "affine")) == 0
+    assert main(words(folders, "--method", "edges", "--model", "affine")) == 0
     file = folders / "out" / "transforms" / "a.json"
     assert json.loads(file.read_text())["model"] == "affine"
     assert main(words(folders)) == 0
@@ -103,7 +103,7 @@ def test_a_colour_mapped_infrared_image_is_said(folders: Path, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
-        (["--method", "affine", "--model", "homography"], "--model is for the methods refine and orientation"),
+        (["--method", "affine", "--model", "homography"], "--model is for the methods refine, orientation and edges"),
         (["--masks"], "--masks is for the methods affine and voxelmorph"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ldfusion.errors import InputError
 from ldfusion.evaluation.registration import corner_error
 from ldfusion.registration.edges import edge_agreement, search
 from ldfusion.registration.methods import load_registrar
@@ -86,6 +87,11 @@ def test_registrar_of_other_sizes_and_its_trust() -> None:
     scale = np.array([[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1]])  # small -> large pixels
     assert found.trusted and found.model == "homography"
     assert corner_error(found.matrix, truth @ scale, (96, 128)) < 1.5
+    plain = load_registrar("edges", model="affine")(visible, small)
+    assert plain.model == "affine" and np.allclose(plain.matrix[2], [0, 0, 1])
+    assert corner_error(plain.matrix, truth @ scale, (96, 128)) < 1.5
+    with pytest.raises(InputError, match="registration model: unknown 'rigid'"):
+        load_registrar("edges", model="rigid")
     # drawings of boxes are much alike: one of five may pass, natural scenes hardly ever do
     strangers = [EdgeRegistrar()(visible, moved(truth, seed)[1]) for seed in range(1, 6)]
     assert sum(stranger.trusted for stranger in strangers) <= 1

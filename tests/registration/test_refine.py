@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from ldfusion.errors import InputError
-from ldfusion.evaluation.registration import corner_error, random_homography
+from ldfusion.evaluation.registration import corner_error
 from ldfusion.registration import load_registrar
+from ldfusion.registration.misalign import MisalignmentRange
 from ldfusion.registration.refine import RefineRegistrar, working_size
 from ldfusion.registration.warp import apply_registration, invert
 from ldfusion.types import Registration
@@ -36,7 +37,7 @@ def test_a_registered_pair_stays_where_it_is(refine: RefineRegistrar, drawn_scen
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_homography_is_found(refine: RefineRegistrar, drawn_scene: Scene, seed: int) -> None:
-    away = random_homography(np.random.default_rng(seed), (240, 320))
+    away = MisalignmentRange().draw(np.random.default_rng(seed), (240, 320))
     result = refine(drawn_scene[0], moved(drawn_scene[1], away, (240, 320)))
     assert corner_error(result.matrix, invert(away), (240, 320)) < 6
     assert result.trusted

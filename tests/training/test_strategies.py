@@ -9,18 +9,7 @@ from pathlib import Path
 import pytest
 
 from ldfusion.config import load
-from ldfusion.errors import InputError
-from ldfusion.training.strategies import METRICS, STRATEGIES, plan_length, split_overrides, strategy_table
-
-
-def test_overrides_go_to_both_or_to_one() -> None:
-    words = split_overrides(["data.root=/a:b", "segmentation:train.steps=3", "seafusion:loss.rounds=2", "seed=1"])
-    assert words == {
-        "seafusion": ["data.root=/a:b", "loss.rounds=2", "seed=1"],
-        "segmentation": ["data.root=/a:b", "train.steps=3", "seed=1"],
-    }
-    with pytest.raises(InputError, match="unknown stage 'segmentatoin'; known: seafusion, segmentation"):
-        split_overrides(["segmentatoin:train.steps=3"])
+from ldfusion.training.strategies import METRICS, STRATEGIES, plan_length, strategy_table
 
 
 def test_all_strategies_have_the_same_fusion_steps(repository: Path) -> None:

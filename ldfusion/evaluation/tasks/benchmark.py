@@ -1,13 +1,14 @@
-"""The task table: every fusion method through one protocol, with a segmentation network re-trained for each.
+"""The task table: every fusion method through one protocol, with networks re-trained for each.
 
 All pairs are read with a short side of ``size`` pixels, fused, and kept below ``OUT/images/METHOD`` in the layout of a
-data set, so that the segmentation network is trained by the one loop on them. A finished row is not computed again.
+data set, so that the segmentation network is trained by the one loop on them; of rendered scenes, for the depth
+network, below ``OUT/scenes``. A finished row is not computed again.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ldfusion.config import DataConfig, load
+from depth.estimator import DepthEstimator, load_estimator
+from ldfusion.config import DataConfig, Experiment, load
 from ldfusion.data.boxes import LabelBox, read_boxes
 from ldfusion.data.catalog import PairFiles, select_pairs
 from ldfusion.data.labels import read_depth_label, read_labels
@@ -27,6 +29,7 @@ from ldfusion.detection.base import load_detector
 from ldfusion.errors import InputError, LDFusionError
 from ldfusion.evaluation.report import markdown
 from ldfusion.evaluation.tasks.protocol import TASKS, TaskProtocol, TaskSample, teacher_of
+from ldfusion.evaluation.tasks.scenes import LIGHTS, Fuse, TrainingScenes, judged_scenes
 from ldfusion.evaluation.tasks.scores import TaskScores, TaskTable
 from ldfusion.fusion.methods import load_method
 from ldfusion.io.files import atomic_write, check_output_folder
@@ -34,15 +37,14 @@ from ldfusion.io.image import read_visible, write_png
 from ldfusion.io.size import resize
 from ldfusion.pipeline import LDFusionPipeline, load_pair
 from ldfusion.segmentation.network import SegmentationNetwork, load_segmenter
+from ldfusion.training.overrides import split_overrides
 from ldfusion.weights import component_folder
 
 METHODS = ("visible", "infrared", "mean", "laplacian", "zero-learning", "seafusion", "ldfusion")
 SENSORS = ("visible", "infrared")
-LIGHTS = ("night", "smoke")
-"""Of the rendered scenes: in these the two sensors see different things."""
-FIRST_SCENE = 70_000
-"""Seed of the first rendered scene; training never renders with a plain number as seed."""
-Fuse = Callable[[Tensor, Tensor], Tensor]
+_STARTS = {"segmentation": "segmentation", "depth": "depth_visible"}
+CONFIGS = {"segmentation": "configs/task-segmentation.yaml", "depth": "configs/task-depth.yaml"}
+"""What is trained anew for every method."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,11 @@ class TaskBenchmark:
         data: folder of the data sets.
         output: of the run.
         labels: depth labels of the teacher (``prepare_data.py depth``); None: no depth on real pairs.
-        config: the segmentation network's training.
-        overrides: of that configuration.
+        overrides: ``section.key=value`` for the trainings of `CONFIGS`, or for one: ``depth:train.steps=100``.
         size: short side in pixels that all pairs are read with.
         train_limit: training pairs of the segmentation network; 0: all.
-        scenes: rendered street scenes of each of `LIGHTS`.
+        scenes: rendered street scenes of each light to judge depth by.
+        train_scenes: of each light to re-train the depth network on.
         detector: source of the detector, see `load_detector`.
         tasks: which are measured.
     """
@@ -65,11 +67,11 @@ class TaskBenchmark:
     data: Path
     output: Path
     labels: Path | None = None
-    config: str = "configs/task-segmentation.yaml"
     overrides: Sequence[str] = ()
     size: int = 240
     train_limit: int = 0
-    scenes: int = 16
+    scenes: int = 24
+    train_scenes: int = 96
     detector: str | None = None
     tasks: Sequence[str] = TASKS
 
@@ -95,15 +97,17 @@ class TaskBenchmark:
         """The conditions in words."""
         words = [f"RoadScene and MSRS validation pairs, short side {self.size}"]
         if "segmentation" in self.tasks:
-            train = load(self.config, self.overrides).train
+            train = self._experiment("segmentation").train
             pairs = "all" if not self.train_limit else str(self.train_limit)
-            start = train.init or "the embedded network"
+            start = train.init
             steps = f"{train.steps} steps of {train.batch} on {pairs} pairs from {start}"
             words.append(f"segmentation re-trained per method, {steps}")
         if "detection" in self.tasks:
             words.append("one detector for all" + (f" ({self.detector})" if self.detector else ""))
         if "depth" in self.tasks:
-            words.append(f"{self.scenes} rendered scenes each in {' and '.join(LIGHTS)}")
+            train = self._experiment("depth").train
+            trained = f"{train.steps} steps of {train.batch} on {self.train_scenes} others"
+            words.append(f"{self.scenes} rendered scenes each in {' and '.join(LIGHTS)}, re-trained with {trained}")
         return "; ".join(words)
 
     def _row(self, method: str, protocol: TaskProtocol, pipe: LDFusionPipeline) -> TaskScores:
@@ -111,9 +115,11 @@ class TaskBenchmark:
             fuse = _fuser(method, pipe)
             folder = self._images(method, fuse)
             segmenter = self._segmenter(method, folder) if "segmentation" in self.tasks else None
-            samples = [*self._pairs(folder), *(self._scenes(fuse) if "depth" in self.tasks else ())]
+            estimator = self._estimator(method, fuse) if "depth" in self.tasks else None
+            samples = [*self._pairs(folder), *(judged_scenes(fuse, self.scenes) if estimator is not None else ())]
             reader = method if method in SENSORS else "fused"
-            return protocol.evaluate(tqdm(samples, desc=method, unit="image", disable=None), reader, segmenter)
+            images = tqdm(samples, desc=method, unit="image", disable=None)
+            return protocol.evaluate(images, reader, segmenter, estimator)
         except LDFusionError as error:
             return TaskScores(problems=[str(error)])
 
@@ -154,15 +160,28 @@ class TaskBenchmark:
         shape = (round(height * scale), round(width * scale))
         return resize(pair.visible, shape), resize(pair.infrared, shape)
 
-    def _segmenter(self, method: str, root: Path) -> SegmentationNetwork:
+    def _experiment(self, task: str, *more: str) -> Experiment:
+        experiment = load(CONFIGS[task], [*split_overrides(self.overrides, CONFIGS)[task], *more])
+        experiment.train.init = experiment.train.init or str(component_folder(_STARTS[task]))
+        return experiment
+
+    def _trained(self, task: str, method: str, *more: str) -> Path:
+        """Weights of a network re-trained on a method's images; a finished training is not repeated."""
+        from ldfusion.training.folder import RunFolder
         from ldfusion.training.loop import train
 
-        folder = self.output / "segmentation" / method
-        if not (folder / "weights" / "config.json").is_file():
-            experiment = load(self.config, [*self.overrides, f"data.root={root}", f"output={folder}"])
-            experiment.train.init = experiment.train.init or str(component_folder("segmentation"))
+        experiment = self._experiment(task, *more, f"output={self.output / task / method}")
+        if RunFolder(experiment).result() is None:
             train(experiment)
-        return load_segmenter(folder / "weights")
+        return Path(experiment.output) / "weights"
+
+    def _segmenter(self, method: str, root: Path) -> SegmentationNetwork:
+        return load_segmenter(self._trained("segmentation", method, f"data.root={root}"))
+
+    def _estimator(self, method: str, fuse: Fuse) -> DepthEstimator:
+        scenes = TrainingScenes(self.output / "scenes", self.train_scenes)
+        words = f"data.root={scenes.of_method(method, fuse)}", f"data.labels={scenes.labels}"
+        return load_estimator(self._trained("depth", method, *words))
 
     def _pairs(self, root: Path) -> Iterator[TaskSample]:
         boxes = read_boxes(self.data / DataConfig().boxes)
@@ -176,16 +195,6 @@ class TaskBenchmark:
                 maps = (read_depth_label(self.labels, files.name, sensor) for sensor in SENSORS)
                 teacher = teacher_of(*(torch.from_numpy(each)[None, None] for each in maps))
             yield TaskSample(files.name, image, mask, objects, teacher)
-
-    def _scenes(self, fuse: Fuse) -> Iterator[TaskSample]:
-        from ldfusion.data.synthetic import render_scene
-
-        for light in LIGHTS:
-            for number in range(self.scenes):
-                scene = render_scene(FIRST_SCENE + number, light, "street", (240, 320), registered=True)
-                image = fuse(torch.from_numpy(scene.visible)[None], torch.from_numpy(scene.infrared)[None])
-                metres = torch.from_numpy(scene.depth_visible_m)[None]
-                yield TaskSample(f"{light} {number}", image, metres=metres, light=light)
 
 
 def task_table(benchmark: TaskBenchmark, methods: Sequence[str] = METHODS) -> str:

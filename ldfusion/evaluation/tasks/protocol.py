@@ -3,7 +3,8 @@
 Segmentation: intersection over union with a network re-trained for the method (the caller trains it, see
 `ldfusion.evaluation.tasks.benchmark`), or one for all. Detection: average precision of one detector for all. Depth: the
 fused image read by both estimators of the pipeline (`TwinDepth.fused`), a source by its own, against the teacher on
-real pairs and against the exact truth on rendered scenes.
+real pairs; on rendered scenes by a network re-trained for the method (`ldfusion.evaluation.tasks.scenes`), or the same
+ones, against the exact truth.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from depth.align import standardise
+from depth.estimator import DepthEstimator
 from depth.metrics import depth_metrics, spearman
 from depth.twin import TwinDepth
 from ldfusion.config import nearest
@@ -81,7 +83,11 @@ class TaskProtocol:
 
     @torch.no_grad()
     def evaluate(
-        self, samples: Iterable[TaskSample], reader: str = "fused", segmenter: SegmentationNetwork | None = None
+        self,
+        samples: Iterable[TaskSample],
+        reader: str = "fused",
+        segmenter: SegmentationNetwork | None = None,
+        estimator: DepthEstimator | None = None,
     ) -> TaskScores:
         """Figures of one method.
 
@@ -89,10 +95,11 @@ class TaskProtocol:
             samples: its images; one that cannot be used for a task is left out of it with a line.
             reader: which depth estimator reads them: ``fused`` (both), ``visible`` or ``infrared``.
             segmenter: the network re-trained for this method; None: the protocol's.
+            estimator: of the depth of rendered scenes, re-trained for this method; None: ``reader``.
         """
         if reader not in READERS:
             raise ValueError(f"reader {reader!r} is none of {READERS}")
-        run = _Run(self, reader, segmenter or self.segmenter)
+        run = _Run(self, reader, segmenter or self.segmenter, estimator)
         for sample in samples:
             run.add(sample)
         return run.scores()
@@ -108,8 +115,14 @@ def check_tasks(tasks: Iterable[str]) -> None:
 class _Run:
     """What is gathered over the images of one method."""
 
-    def __init__(self, protocol: TaskProtocol, reader: str, segmenter: SegmentationNetwork | None) -> None:
-        self.protocol, self.reader, self.segmenter = protocol, reader, segmenter
+    def __init__(
+        self,
+        protocol: TaskProtocol,
+        reader: str,
+        segmenter: SegmentationNetwork | None,
+        estimator: DepthEstimator | None,
+    ) -> None:
+        self.protocol, self.reader, self.segmenter, self.estimator = protocol, reader, segmenter, estimator
         self.segmentation = SegmentationScore(segmenter.classes) if segmenter is not None else None
         self.found: list[Detections] = []
         self.truth: list[Truth] = []
@@ -151,17 +164,23 @@ class _Run:
         self.found.append(detector(sample.image)[0])
 
     def _estimate(self, sample: TaskSample, twin: TwinDepth) -> None:
-        grey = self.reader == "infrared"
-        image = luma(sample.image.expand(-1, 3, -1, -1)) if grey else sample.image.expand(-1, 3, -1, -1)
-        inverse: Tensor = getattr(twin, self.reader)(image).cpu()
         if sample.teacher is not None:
+            inverse = self._read(sample.image, twin)
             size = (int(sample.teacher.shape[-2]), int(sample.teacher.shape[-1]))
             self.rho.append(spearman(resize(inverse, size), sample.teacher).item())
         if sample.metres is not None:
+            trained = self.estimator
+            inverse = self._read(sample.image, twin) if trained is None else trained(sample.image.expand(-1, 3, -1, -1))
             valid = sample.metres.isfinite()
             target = torch.where(valid, sample.metres, torch.zeros_like(sample.metres))
             figures = depth_metrics(inverse, target, valid, align="inverse", limits=METRES)
             self.scenes.setdefault(sample.light, []).append({name: value.item() for name, value in figures.items()})
+
+    def _read(self, image: Tensor, twin: TwinDepth) -> Tensor:
+        """Inverse depth by the protocol's estimators."""
+        image = image.expand(-1, 3, -1, -1)
+        inverse: Tensor = getattr(twin, self.reader)(luma(image) if self.reader == "infrared" else image).cpu()
+        return inverse
 
     def scores(self) -> TaskScores:
         scores = TaskScores(problems=self.problems)

@@ -42,7 +42,7 @@ def test_rows_of_two_methods_and_a_second_run(repository: Path, pool: Path, tmp_
     )
     words = ["--data", str(pool), "--labels", str(pool / "labels"), "-o", str(tmp_path / "out"), "--scenes", "1"]
     words += ["--methods", "mean,infrared", "--detector", str(tmp_path / "detector")]
-    words += ["train.steps=3", "train.batch=2", "data.crop=[64,64]", "optim.precision=fp32"]
+    words += ["--train-scenes", "5", "train.steps=3", "train.batch=2", "data.crop=[64,64]", "optim.precision=fp32"]
     first = launch(repository, *words)
     assert first.returncode == 0, first.stderr
     table = json.loads((tmp_path / "out" / "tasks.json").read_text())
@@ -52,6 +52,8 @@ def test_rows_of_two_methods_and_a_second_run(repository: Path, pool: Path, tmp_
         assert 0 <= scores["values"]["mIoU"] <= 100 and 0 <= scores["values"]["AP"] <= 1
         assert scores["values"]["AP car"] is None and -1 <= scores["values"]["depth rho"] <= 1
         assert scores["values"]["AbsRel night"] > 0 and scores["values"]["rho smoke"] is not None
+    for method in table["rows"]:
+        assert (tmp_path / "out" / "depth" / method / "weights" / "config.json").is_file()
     assert "| mean |" in first.stdout and "nan" not in first.stdout.lower()
     before = (tmp_path / "out" / "tasks.json").stat().st_mtime_ns
     again = launch(repository, *words)
