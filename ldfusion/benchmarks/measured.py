@@ -27,8 +27,8 @@ def _tasks_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--methods", default=None, help="names with commas between (default: all)")
     parser.add_argument("--detector", default=None, help="folder, torchvision:NAME or hub:ID (default: embedded)")
     parser.add_argument("--train-limit", type=int, default=0, help="training pairs of the segmentation network; 0: all")
-    parser.add_argument("--scenes", type=int, default=24, help="rendered scenes of each light to judge depth by")
-    parser.add_argument("--train-scenes", type=int, default=96, help="the same, to re-train the depth network on")
+    parser.add_argument("--scenes", type=int, default=32, help="rendered scenes of each light to judge depth by")
+    parser.add_argument("--train-scenes", type=int, default=128, help="the same, to re-train the depth network on")
     add_run(parser, "[segmentation:|depth:]KEY=VALUE words for the trainings")
 
 

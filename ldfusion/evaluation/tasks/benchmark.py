@@ -70,8 +70,8 @@ class TaskBenchmark:
     overrides: Sequence[str] = ()
     size: int = 240
     train_limit: int = 0
-    scenes: int = 24
-    train_scenes: int = 96
+    scenes: int = 32
+    train_scenes: int = 128
     detector: str | None = None
     tasks: Sequence[str] = TASKS
 
