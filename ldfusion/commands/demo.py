@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ldfusion.commands import options
+from ldfusion.commands import options, values
 from ldfusion.commands.fuse import fuse_pairs, result_files
 from ldfusion.commands.results import add_results
 
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_output(parser, default="demo")
     parser.add_argument("--light", choices=LIGHTS, default="night", help="light of the scene (default: %(default)s)")
     parser.add_argument("--place", choices=PLACES, default="street", help="kind of scene (default: %(default)s)")
-    parser.add_argument("--scene", type=options.seed, metavar="N", default=0, help="number of the scene (default: 0)")
+    parser.add_argument("--scene", type=values.seed, metavar="N", default=0, help="number of the scene (default: 0)")
     options.add_method(parser)
     options.add_guidance(parser)
     options.add_model(parser)

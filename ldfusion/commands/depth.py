@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ldfusion.commands import options
+from ldfusion.commands import options, values
 from ldfusion.commands.batch import for_each, named_images
 from ldfusion.commands.results import add_results, check_names, depth_files
 from ldfusion.commands.terminal import say
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--point-cloud", action="store_true", help="also write a coloured point cloud")
     parser.add_argument(
         "--fov",
-        type=options.angle,
+        type=values.angle,
         metavar="DEG",
         help=f"horizontal field of view of the camera, for the point cloud (default: {FIELD_OF_VIEW:g} degrees)",
     )

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ldfusion.commands import options
+from ldfusion.commands import values
 from ldfusion.commands.terminal import progress, say
 from ldfusion.errors import InputError
 
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--order", choices=("random", "time"), default="random", help="how the split is drawn: at random, or by time"
     )
-    parser.add_argument("--seed", type=options.seed, metavar="N", default=0, help="of the random split (0)")
+    parser.add_argument("--seed", type=values.seed, metavar="N", default=0, help="of the random split (0)")
     humans = parser.add_argument_group("human masks")
     humans.add_argument("--humans", action="store_true", help="keep only pairs with a human in both, and write masks")
     humans.add_argument(

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ldfusion.commands import values
 from ldfusion.errors import InputError
 
 if TYPE_CHECKING:
@@ -13,16 +14,11 @@ if TYPE_CHECKING:
 
     from ldfusion.fusion.methods import FusionMethod
     from ldfusion.pipeline import LDFusionPipeline
-    from ldfusion.registration import Registrar
 
 
 METHODS = ("ldfusion", "zero-learning", "alpha", "laplacian", "mean", "seafusion")
 """Names of `ldfusion.fusion.methods`, known here without loading it."""
 
-REGISTRATIONS = ("auto", "refine", "orientation", "edges", "affine", "voxelmorph")
-"""Names of `ldfusion.registration.methods`, known here without loading it."""
-
-_NETWORKS = ("affine", "voxelmorph")
 _OVERLAYS = ("alpha", "zero-learning")
 _GUIDED = "ldfusion"
 
@@ -78,125 +74,34 @@ def add_method(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--alpha",
-        type=alpha,
+        type=values.alpha,
         metavar="A",
         help="weight of an overlay on the visible colours: of the infrared image with --method alpha (default: 0.35), "
         "of the fused grey image with --method zero-learning (default: none, its luma takes the visible one's place)",
     )
 
 
-def add_registration(parser: argparse.ArgumentParser) -> None:
-    """How pairs are registered."""
-    parser.add_argument(
-        "--method",
-        choices=REGISTRATIONS,
-        default=REGISTRATIONS[0],
-        help="refine: learned descriptors, robust fit, the default (auto); orientation, edges: edge directions alone, "
-        "nothing learned, climbed from few starts or searched at all shifts; affine, voxelmorph: the networks of the "
-        "registration papers (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--model",
-        choices=("homography", "affine"),
-        help="transform of the methods refine, orientation and edges: homography, for the plane that a scene far away "
-        "is (default), or affine",
-    )
-    parser.add_argument(
-        "--masks",
-        action="store_true",
-        help="with --method affine or voxelmorph: find the transform on masks of the people in both images",
-    )
-
-
 def add_guidance(parser: argparse.ArgumentParser) -> None:
     """What steers the fusion of a pair."""
     parser.add_argument(
-        "--prompt", type=prompt, metavar="TEXT", help="sentence that guides the fusion (default: the pair's caption)"
+        "--prompt",
+        type=values.prompt,
+        metavar="TEXT",
+        help="sentence that guides the fusion (default: the pair's caption)",
     )
     parser.add_argument(
         "--timesteps",
-        type=timesteps,
+        type=values.timesteps,
         metavar="T,T,...",
         help="noise levels of the diffusion features, like 5,50,100 (default: those the weights were trained with)",
     )
     parser.add_argument(
-        "--seed", type=seed, metavar="N", default=0, help="seed of the noise; the same gives the same (default: 0)"
+        "--seed",
+        type=values.seed,
+        metavar="N",
+        default=0,
+        help="seed of the noise; the same gives the same (default: 0)",
     )
-
-
-def timesteps(text: str) -> list[int]:
-    """Parse ``5,50,100``."""
-    try:
-        steps = [int(word) for word in text.split(",")]
-    except ValueError:
-        steps = []
-    if not steps or min(steps) < 0:
-        raise argparse.ArgumentTypeError(
-            f"'{text}': expected whole numbers from 0 up with commas between, like 5,50,100"
-        )
-    return steps
-
-
-def seed(text: str) -> int:
-    """Parse a seed: what a torch.Generator accepts."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = -1
-    if not 0 <= value < 2**63:
-        raise argparse.ArgumentTypeError(f"'{text}': expected a whole number from 0 up")
-    return value
-
-
-def prompt(text: str) -> str:
-    """Accept a sentence, refuse what the text encoder could not read."""
-    from ldfusion.language.tokenizer import check_prompt
-
-    try:
-        return check_prompt(text)
-    except InputError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def alpha(text: str) -> float:
-    """Parse a weight."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"'{text}': expected a weight from 0 to 1")
-    return value
-
-
-def seconds(text: str) -> float:
-    """Parse a time from 0 up."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"'{text}': expected seconds from 0 up")
-    return value
-
-
-def duration(text: str) -> float:
-    """Parse a time above 0."""
-    value = seconds(text)
-    if value == 0:
-        raise argparse.ArgumentTypeError(f"'{text}': expected more than 0 seconds")
-    return value
-
-
-def angle(text: str) -> float:
-    """Parse a field of view in degrees."""
-    try:
-        degrees = float(text)
-    except ValueError:
-        degrees = 0.0
-    if not 0 < degrees < 180:
-        raise argparse.ArgumentTypeError(f"'{text}': expected an angle between 0 and 180 degrees")
-    return degrees
 
 
 def choose_device(name: str) -> torch.device:
@@ -254,33 +159,6 @@ def check_method(args: argparse.Namespace) -> None:
         for name in ("prompt", "timesteps", "weights"):
             if getattr(args, name, None) is not None:
                 raise InputError(f"--{name} is for the method '{_GUIDED}', not for '{args.method}'")
-
-
-def check_registration(args: argparse.Namespace) -> None:
-    """Refuse options that the chosen registration method has no use for.
-
-    Raises:
-        InputError: a model for a network, or masks for ``refine``.
-    """
-    if args.model is not None and args.method in _NETWORKS:
-        raise InputError(
-            f"--model is for the methods refine, orientation and edges; '{args.method}' has a model of its own"
-        )
-    if args.masks and args.method not in _NETWORKS:
-        raise InputError(f"--masks is for the methods {' and '.join(_NETWORKS)}; the others look at the whole images")
-
-
-def load_registration(args: argparse.Namespace) -> Registrar:
-    """The registrar of ``--method`` with its options.
-
-    Raises:
-        InputError: weights that are not there.
-    """
-    from ldfusion.registration import load_registrar
-
-    if args.method in _NETWORKS:
-        return load_registrar(args.method, **({"inputs": ("masks",)} if args.masks else {}))
-    return load_registrar(args.method, model=args.model or "homography", device=choose_device(args.device))
 
 
 def load_fusion(args: argparse.Namespace) -> FusionMethod:

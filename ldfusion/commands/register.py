@@ -23,6 +23,7 @@ from ldfusion.commands import options
 from ldfusion.commands.batch import for_each, report_unmatched
 from ldfusion.commands.results import add_results
 from ldfusion.commands.terminal import say
+from ldfusion.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,11 +31,15 @@ if TYPE_CHECKING:
     from ldfusion.io.files import NamedPair
     from ldfusion.registration import Registrar, Registration
 
+METHODS = ("auto", "refine", "orientation", "edges", "affine", "voxelmorph")
+"""Names of `ldfusion.registration.methods`, known here without loading it."""
+_NETWORKS = ("affine", "voxelmorph")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_pair(parser)
     options.add_output(parser)
-    options.add_registration(parser)
+    _add_registration(parser)
     parser.add_argument("--flow", action="store_true", help="also write the dense displacement")
     options.add_device(parser)
 
@@ -43,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     """Register all pairs; 0 when every pair is registered, 1 when some could not be."""
     from ldfusion.io.files import check_output_folder, match_pairs
 
-    options.check_registration(args)
+    _check_registration(args)
     pairs = match_pairs(args.visible, args.infrared)
     check_output_folder(args.output)
     report_unmatched(pairs)
@@ -52,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     untrusted: list[str] = []
     failed = 0
     if todo:
-        registrar = options.load_registration(args)
+        registrar = _load_registrar(args)
 
         def work(files: NamedPair) -> None:
             if not _register(registrar, files, args):
@@ -136,3 +141,53 @@ def _report(registered: int, kept: int, untrusted: int, failed: int, output: Pat
     if failed:
         parts.append(f"{failed} failed")
     say(f"{', '.join(parts)}; results in {output}")
+
+
+def _add_registration(parser: argparse.ArgumentParser) -> None:
+    """How pairs are registered."""
+    parser.add_argument(
+        "--method",
+        choices=METHODS,
+        default=METHODS[0],
+        help="refine: learned descriptors, robust fit, the default (auto); orientation, edges: edge directions alone, "
+        "nothing learned, climbed from few starts or searched at all shifts; affine, voxelmorph: the networks of the "
+        "registration papers (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--model",
+        choices=("homography", "affine"),
+        help="transform of the methods refine, orientation and edges: homography, for the plane that a scene far away "
+        "is (default), or affine",
+    )
+    parser.add_argument(
+        "--masks",
+        action="store_true",
+        help="with --method affine or voxelmorph: find the transform on masks of the people in both images",
+    )
+
+
+def _check_registration(args: argparse.Namespace) -> None:
+    """Refuse options that the chosen registration method has no use for.
+
+    Raises:
+        InputError: a model for a network, or masks for ``refine``.
+    """
+    if args.model is not None and args.method in _NETWORKS:
+        raise InputError(
+            f"--model is for the methods refine, orientation and edges; '{args.method}' has a model of its own"
+        )
+    if args.masks and args.method not in _NETWORKS:
+        raise InputError(f"--masks is for the methods {' and '.join(_NETWORKS)}; the others look at the whole images")
+
+
+def _load_registrar(args: argparse.Namespace) -> Registrar:
+    """The registrar of ``--method`` with its options.
+
+    Raises:
+        InputError: weights that are not there.
+    """
+    from ldfusion.registration import load_registrar
+
+    if args.method in _NETWORKS:
+        return load_registrar(args.method, **({"inputs": ("masks",)} if args.masks else {}))
+    return load_registrar(args.method, model=args.model or "homography", device=options.choose_device(args.device))

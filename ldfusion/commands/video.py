@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ldfusion.commands import options
+from ldfusion.commands import options, values
 from ldfusion.commands.terminal import progress, say
 from ldfusion.errors import InputError
 
@@ -43,9 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--side-by-side", action="store_true", help="show visible, infrared and fused next to each other"
     )
     parser.add_argument(
-        "--start", type=options.seconds, metavar="S", default=0.0, help="begin S seconds after the first visible frame"
+        "--start", type=values.seconds, metavar="S", default=0.0, help="begin S seconds after the first visible frame"
     )
-    parser.add_argument("--seconds", type=options.duration, metavar="N", help="fuse N seconds (default: all)")
+    parser.add_argument("--seconds", type=values.duration, metavar="N", help="fuse N seconds (default: all)")
     parser.add_argument(
         "--offset",
         type=float,

@@ -79,12 +79,17 @@ def _panel(
     draw.text(((x0 + x1) / 2, height - 26), labels[0], _SOFT, font, anchor="ma")
     if labels[1]:
         draw.text((left + 16, y1 - 26), labels[1], _SOFT, font)
-    for index, (name, curve) in enumerate(curves.items()):
+    for index, curve in enumerate(curves.values()):
         colour = COLOURS[index % len(COLOURS)]
         shown = [place(*p) for p in curve if all(map(math.isfinite, p))]
         if len(shown) > 1:
             draw.line(shown, colour, 3, joint="curve")
         elif shown:
             draw.ellipse([shown[0][0] - 4, shown[0][1] - 4, shown[0][0] + 4, shown[0][1] + 4], colour)
-        draw.line([(x1 - 150, y1 + 10 + 20 * index), (x1 - 126, y1 + 10 + 20 * index)], colour, 3)
-        draw.text((x1 - 118, y1 + 10 + 20 * index), name, _INK, font, anchor="lm")
+    end = float(x1)
+    for index in reversed(range(len(curves))):  # above the curves, so that it hides none
+        name = list(curves)[index]
+        start = end - draw.textlength(name, font)
+        draw.text((start, 25), name, _INK, font, anchor="lm")
+        draw.line([(start - 30, 25), (start - 8, 25)], COLOURS[index % len(COLOURS)], 3)
+        end = start - 48

@@ -14,10 +14,12 @@ import torch
 from PIL import Image
 
 from ldfusion.cli import main
+from ldfusion.commands import register
 from ldfusion.commands.register import result_files
 from ldfusion.evaluation.registration import corner_error
 from ldfusion.io.image import read_raw, write_png
 from ldfusion.registration.files import read_transform
+from ldfusion.registration.methods import METHODS
 from ldfusion.registration.warp import invert, transform_points, warp_image
 
 AWAY = np.array([[1.05, 0.06, -12.0], [-0.06, 1.05, 8.0], [0, 0, 1]])
@@ -113,6 +115,10 @@ def test_options_that_do_not_belong_together(
     assert main(words(folders, *more)) == 2
     assert expected in capsys.readouterr().err
     assert not (folders / "out").exists()
+
+
+def test_the_methods_of_the_command_are_those_of_the_library() -> None:
+    assert {*register.METHODS, "identity"} == set(METHODS)
 
 
 def test_fuse_registers_first(folders: Path, drawn_scene: tuple[torch.Tensor, torch.Tensor]) -> None:
