@@ -34,6 +34,7 @@ from ldfusion.registration import Registrar, load_registrar
 
 REGISTRARS: dict[str, Callable[[], Registrar]] = {
     "identity": lambda: load_registrar("identity"),
+    "affine-alone": lambda: load_registrar("affine", polish=False),
     "affine": lambda: load_registrar("affine"),
     "voxelmorph": lambda: load_registrar("voxelmorph"),
     "orientation": lambda: load_registrar("orientation"),
@@ -44,7 +45,8 @@ REGISTRARS: dict[str, Callable[[], Registrar]] = {
     "ecc": EccRegistrar,
     "lightglue": LightGlueRegistrar,
 }
-"""Column ``method`` of the tables; ``refine``, ``orientation``, ``sift``, ``lightglue``, ``ecc`` fit a homography."""
+"""Column ``method`` of the tables. ``affine`` climbs on from the network's answer, ``affine-alone`` is that answer;
+``refine``, ``orientation``, ``sift``, ``lightglue``, ``ecc`` fit a homography."""
 
 SETS = {
     "val": "RoadScene, raw infrared onto visible: validation stems",

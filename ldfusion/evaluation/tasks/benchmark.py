@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from depth.estimator import DepthEstimator, load_estimator
+from depth.estimator import load_estimator
+from depth.twin import TwinDepth
 from ldfusion.config import DataConfig, Experiment, load
 from ldfusion.data.boxes import LabelBox, read_boxes
 from ldfusion.data.catalog import PairFiles, select_pairs
@@ -42,7 +43,6 @@ from ldfusion.weights import component_folder
 
 METHODS = ("visible", "infrared", "mean", "laplacian", "zero-learning", "seafusion", "ldfusion")
 SENSORS = ("visible", "infrared")
-_STARTS = {"segmentation": "segmentation", "depth": "depth_visible"}
 CONFIGS = {"segmentation": "configs/task-segmentation.yaml", "depth": "configs/task-depth.yaml"}
 """What is trained anew for every method."""
 
@@ -99,7 +99,8 @@ class TaskBenchmark:
         if "segmentation" in self.tasks:
             train = self._experiment("segmentation").train
             pairs = "all" if not self.train_limit else str(self.train_limit)
-            start = train.init
+            embedded = train.init == str(component_folder("segmentation"))
+            start = "the embedded network" if embedded else train.init
             steps = f"{train.steps} steps of {train.batch} on {pairs} pairs from {start}"
             words.append(f"segmentation re-trained per method, {steps}")
         if "detection" in self.tasks:
@@ -115,11 +116,11 @@ class TaskBenchmark:
             fuse = _fuser(method, pipe)
             folder = self._images(method, fuse)
             segmenter = self._segmenter(method, folder) if "segmentation" in self.tasks else None
-            estimator = self._estimator(method, fuse) if "depth" in self.tasks else None
-            samples = [*self._pairs(folder), *(judged_scenes(fuse, self.scenes) if estimator is not None else ())]
+            twin = self._twin(method, fuse, pipe.twin) if "depth" in self.tasks else None
+            samples = [*self._pairs(folder), *(judged_scenes(fuse, self.scenes) if twin is not None else ())]
             reader = method if method in SENSORS else "fused"
             images = tqdm(samples, desc=method, unit="image", disable=None)
-            return protocol.evaluate(images, reader, segmenter, estimator)
+            return protocol.evaluate(images, reader, segmenter, twin)
         except LDFusionError as error:
             return TaskScores(problems=[str(error)])
 
@@ -162,15 +163,15 @@ class TaskBenchmark:
 
     def _experiment(self, task: str, *more: str) -> Experiment:
         experiment = load(CONFIGS[task], [*split_overrides(self.overrides, CONFIGS)[task], *more])
-        experiment.train.init = experiment.train.init or str(component_folder(_STARTS[task]))
+        experiment.train.init = experiment.train.init or str(component_folder(experiment.stage.replace("-", "_")))
         return experiment
 
-    def _trained(self, task: str, method: str, *more: str) -> Path:
+    def _trained(self, task: str, name: str, *more: str) -> Path:
         """Weights of a network re-trained on a method's images; a finished training is not repeated."""
         from ldfusion.training.folder import RunFolder
         from ldfusion.training.loop import train
 
-        experiment = self._experiment(task, *more, f"output={self.output / task / method}")
+        experiment = self._experiment(task, *more, f"output={self.output / task / name}")
         if RunFolder(experiment).result() is None:
             train(experiment)
         return Path(experiment.output) / "weights"
@@ -178,10 +179,15 @@ class TaskBenchmark:
     def _segmenter(self, method: str, root: Path) -> SegmentationNetwork:
         return load_segmenter(self._trained("segmentation", method, f"data.root={root}"))
 
-    def _estimator(self, method: str, fuse: Fuse) -> DepthEstimator:
+    def _twin(self, method: str, fuse: Fuse, twin: TwinDepth) -> TwinDepth:
+        """The estimators that read the method, re-trained on its images: both, for a source its own."""
         scenes = TrainingScenes(self.output / "scenes", self.train_scenes)
         words = f"data.root={scenes.of_method(method, fuse)}", f"data.labels={scenes.labels}"
-        return load_estimator(self._trained("depth", method, *words))
+        parts = {"visible": twin.visible_estimator, "infrared": twin.infrared_estimator}
+        for sensor in (method,) if method in SENSORS else SENSORS:
+            folder = self._trained("depth", f"{method}-{sensor}", f"stage=depth-{sensor}", *words)
+            parts[sensor] = load_estimator(folder)
+        return TwinDepth(parts["visible"], parts["infrared"])
 
     def _pairs(self, root: Path) -> Iterator[TaskSample]:
         boxes = read_boxes(self.data / DataConfig().boxes)

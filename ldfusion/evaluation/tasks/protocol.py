@@ -2,9 +2,9 @@
 
 Segmentation: intersection over union with a network re-trained for the method (the caller trains it, see
 `ldfusion.evaluation.tasks.benchmark`), or one for all. Detection: average precision of one detector for all. Depth: the
-fused image read by both estimators of the pipeline (`TwinDepth.fused`), a source by its own, against the teacher on
-real pairs; on rendered scenes by a network re-trained for the method (`ldfusion.evaluation.tasks.scenes`), or the same
-ones, against the exact truth.
+fused image read by both estimators of a twin (`TwinDepth.fused`), a source by its own: those of the pipeline against
+the teacher on real pairs, those re-trained for the method (`ldfusion.evaluation.tasks.scenes`), or the same ones,
+against the exact truth on rendered scenes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from depth.align import standardise
-from depth.estimator import DepthEstimator
 from depth.metrics import depth_metrics, spearman
 from depth.twin import TwinDepth
 from ldfusion.config import nearest
@@ -87,7 +86,7 @@ class TaskProtocol:
         samples: Iterable[TaskSample],
         reader: str = "fused",
         segmenter: SegmentationNetwork | None = None,
-        estimator: DepthEstimator | None = None,
+        trained: TwinDepth | None = None,
     ) -> TaskScores:
         """Figures of one method.
 
@@ -95,11 +94,11 @@ class TaskProtocol:
             samples: its images; one that cannot be used for a task is left out of it with a line.
             reader: which depth estimator reads them: ``fused`` (both), ``visible`` or ``infrared``.
             segmenter: the network re-trained for this method; None: the protocol's.
-            estimator: of the depth of rendered scenes, re-trained for this method; None: ``reader``.
+            trained: the estimators re-trained for this method, for rendered scenes; None: the protocol's.
         """
         if reader not in READERS:
             raise ValueError(f"reader {reader!r} is none of {READERS}")
-        run = _Run(self, reader, segmenter or self.segmenter, estimator)
+        run = _Run(self, reader, segmenter or self.segmenter, trained or self.twin)
         for sample in samples:
             run.add(sample)
         return run.scores()
@@ -120,9 +119,9 @@ class _Run:
         protocol: TaskProtocol,
         reader: str,
         segmenter: SegmentationNetwork | None,
-        estimator: DepthEstimator | None,
+        trained: TwinDepth | None,
     ) -> None:
-        self.protocol, self.reader, self.segmenter, self.estimator = protocol, reader, segmenter, estimator
+        self.protocol, self.reader, self.segmenter, self.trained = protocol, reader, segmenter, trained
         self.segmentation = SegmentationScore(segmenter.classes) if segmenter is not None else None
         self.found: list[Detections] = []
         self.truth: list[Truth] = []
@@ -169,15 +168,13 @@ class _Run:
             size = (int(sample.teacher.shape[-2]), int(sample.teacher.shape[-1]))
             self.rho.append(spearman(resize(inverse, size), sample.teacher).item())
         if sample.metres is not None:
-            trained = self.estimator
-            inverse = self._read(sample.image, twin) if trained is None else trained(sample.image.expand(-1, 3, -1, -1))
+            inverse = self._read(sample.image, self.trained or twin)
             valid = sample.metres.isfinite()
             target = torch.where(valid, sample.metres, torch.zeros_like(sample.metres))
             figures = depth_metrics(inverse, target, valid, align="inverse", limits=METRES)
             self.scenes.setdefault(sample.light, []).append({name: value.item() for name, value in figures.items()})
 
     def _read(self, image: Tensor, twin: TwinDepth) -> Tensor:
-        """Inverse depth by the protocol's estimators."""
         image = image.expand(-1, 3, -1, -1)
         inverse: Tensor = getattr(twin, self.reader)(luma(image) if self.reader == "infrared" else image).cpu()
         return inverse

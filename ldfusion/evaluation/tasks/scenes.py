@@ -1,7 +1,7 @@
 """Rendered street scenes of which the depth is known exactly: to judge a method's images by, and to train on them.
 
-A depth network that has only ever seen one sensor's images reads a fused one badly, whatever is in it. So one network
-is re-trained for every method, on the method's images of other scenes, as it is done for segmentation.
+Estimators that have only ever seen one sensor's images read a fused one badly, whatever is in it. So they are
+re-trained for every method, on the method's images of other scenes, as it is done for segmentation.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tqdm import tqdm
 from ldfusion.data.labels import depth_label_path
 from ldfusion.errors import InputError
 from ldfusion.evaluation.tasks.protocol import TaskSample
+from ldfusion.io.color import luma
 from ldfusion.io.files import atomic_write
 from ldfusion.io.image import read_infrared, read_visible, write_png
 
@@ -75,7 +76,10 @@ class TrainingScenes:
         return [f"{light}-{number:03d}" for light in LIGHTS for number in range(self.scenes)]
 
     def of_method(self, method: str, fuse: Fuse) -> Path:
-        """The data set whose visible images are those of a method; what is there already is not made again."""
+        """The data set whose visible images are those of a method and whose infrared images are their luma.
+
+        What is there already is not made again.
+        """
         root, source = self.root / method, self.root / "source"
         held_out = [n for n in self.names if int(n.rsplit("-", 1)[1]) >= self.scenes - HELD_OUT]
         splits = {"train": [n for n in self.names if n not in held_out], "val": held_out}
@@ -87,9 +91,9 @@ class TrainingScenes:
             if not (source / "visible" / f"{name}.png").is_file():
                 self._render(name)
             visible, infrared = (source / sensor / f"{name}.png" for sensor in _SENSORS)
-            image = fuse(read_visible(visible)[0][None], read_infrared(infrared)[None])
-            write_png(root / "infrared" / f"{name}.png", read_infrared(infrared))
-            write_png(root / "visible" / f"{name}.png", image[0].expand(3, -1, -1))
+            image = fuse(read_visible(visible)[0][None], read_infrared(infrared)[None]).expand(-1, 3, -1, -1)
+            write_png(root / "infrared" / f"{name}.png", luma(image)[0])
+            write_png(root / "visible" / f"{name}.png", image[0])
         return root
 
     def _render(self, name: str) -> None:
