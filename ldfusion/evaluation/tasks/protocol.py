@@ -2,9 +2,9 @@
 
 Segmentation: intersection over union with a network re-trained for the method (the caller trains it, see
 `ldfusion.evaluation.tasks.benchmark`), or one for all. Detection: average precision of one detector for all. Depth: the
-fused image read by both estimators of a twin (`TwinDepth.fused`), a source by its own: those of the pipeline against
-the teacher on real pairs, those re-trained for the method (`ldfusion.evaluation.tasks.scenes`), or the same ones,
-against the exact truth on rendered scenes.
+fused image read by both estimators of a twin (`TwinDepth.fused`), a source by its own, against the teacher on real
+pairs and against the exact truth on rendered scenes; there also by estimators that were re-trained for the method
+(`ldfusion.evaluation.tasks.scenes`).
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ from ldfusion.segmentation.network import SegmentationNetwork
 TASKS = ("segmentation", "detection", "depth")
 METRES = (0.5, 80.0)
 """Nearest and farthest depth of a rendered scene that counts; the sky does not."""
+RETRAINED = ", re-trained"
+"""Ends the names of the columns that re-trained estimators fill."""
 READERS = ("fused", "visible", "infrared")
 
 
@@ -94,11 +96,11 @@ class TaskProtocol:
             samples: its images; one that cannot be used for a task is left out of it with a line.
             reader: which depth estimator reads them: ``fused`` (both), ``visible`` or ``infrared``.
             segmenter: the network re-trained for this method; None: the protocol's.
-            trained: the estimators re-trained for this method, for rendered scenes; None: the protocol's.
+            trained: the estimators re-trained for this method, which read the rendered scenes as well, if any.
         """
         if reader not in READERS:
             raise ValueError(f"reader {reader!r} is none of {READERS}")
-        run = _Run(self, reader, segmenter or self.segmenter, trained or self.twin)
+        run = _Run(self, reader, segmenter or self.segmenter, trained)
         for sample in samples:
             run.add(sample)
         return run.scores()
@@ -168,11 +170,14 @@ class _Run:
             size = (int(sample.teacher.shape[-2]), int(sample.teacher.shape[-1]))
             self.rho.append(spearman(resize(inverse, size), sample.teacher).item())
         if sample.metres is not None:
-            inverse = self._read(sample.image, self.trained or twin)
             valid = sample.metres.isfinite()
             target = torch.where(valid, sample.metres, torch.zeros_like(sample.metres))
-            figures = depth_metrics(inverse, target, valid, align="inverse", limits=METRES)
-            self.scenes.setdefault(sample.light, []).append({name: value.item() for name, value in figures.items()})
+            for suffix, reading in (("", twin), (RETRAINED, self.trained)):
+                if reading is not None:
+                    inverse = self._read(sample.image, reading)
+                    figures = depth_metrics(inverse, target, valid, align="inverse", limits=METRES)
+                    scenes = self.scenes.setdefault(sample.light + suffix, [])
+                    scenes.append({name: value.item() for name, value in figures.items()})
 
     def _read(self, image: Tensor, twin: TwinDepth) -> Tensor:
         image = image.expand(-1, 3, -1, -1)

@@ -43,6 +43,10 @@ COLUMNS: dict[str, Column] = {
     "rho night": Column("Spearman correlation with the true nearness, at night"),
     "AbsRel smoke": Column("the same in smoke", False),
     "rho smoke": Column("the same in smoke"),
+    "AbsRel night, re-trained": Column("by estimators re-trained for the method", False),
+    "rho night, re-trained": Column("the same"),
+    "AbsRel smoke, re-trained": Column("the same in smoke", False),
+    "rho smoke, re-trained": Column("the same in smoke"),
 }
 
 

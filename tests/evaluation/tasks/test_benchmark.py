@@ -52,6 +52,7 @@ def test_rows_of_two_methods_and_a_second_run(repository: Path, pool: Path, tmp_
         assert 0 <= scores["values"]["mIoU"] <= 100 and 0 <= scores["values"]["AP"] <= 1
         assert scores["values"]["AP car"] is None and -1 <= scores["values"]["depth rho"] <= 1
         assert scores["values"]["AbsRel night"] > 0 and scores["values"]["rho smoke"] is not None
+        assert scores["values"]["AbsRel night, re-trained"] not in (None, scores["values"]["AbsRel night"])
     trained = {folder.name for folder in (tmp_path / "out" / "depth").iterdir()}
     assert trained == {"mean-visible", "mean-infrared", "infrared-infrared"}
     assert "| mean |" in first.stdout and "nan" not in first.stdout.lower()

@@ -113,7 +113,12 @@ def test_depth_on_real_pairs_and_on_scenes(twin: TwinDepth) -> None:
     below = torch.ones(1, 1, *SIZE, dtype=torch.bool)
     below[..., :10, :] = False
     assert scores.values["rho night"] == pytest.approx(spearman(inverse, -metres.clamp_max(99), below).item(), abs=1e-5)
-    assert 0 < (scores.values["AbsRel night"] or 0) < 2
+    assert 0 < (scores.values["AbsRel night"] or 0) < 2 and "AbsRel night, re-trained" not in scores.values
+    sample = TaskSample("s", picture, metres=metres)
+    own = protocol.evaluate([sample], "fused", trained=twin)
+    assert own.values["AbsRel night, re-trained"] == own.values["AbsRel night"] == scores.values["AbsRel night"]
+    swapped = protocol.evaluate([sample], "visible", trained=twin)
+    assert swapped.values["rho night, re-trained"] != scores.values["rho night"]  # a source has its own estimator alone
     assert -1 <= (scores.values["depth rho"] or -2) <= 1
     grey = protocol.evaluate(
         [TaskSample("p", picture[:, :1].expand(-1, 3, -1, -1), teacher=teacher)], reader="infrared"
