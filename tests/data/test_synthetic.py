@@ -247,6 +247,16 @@ def test_night_is_darker_and_fog_is_pale() -> None:
         assert fog.std() < day.std()
 
 
+def test_an_unlit_night_is_the_same_street_without_lamps() -> None:
+    lit, unlit = (render_scene(3, light, "street", SMALL, registered=True) for light in ("night", "unlit"))
+    assert np.array_equal(lit.depth_visible_m, unlit.depth_visible_m) and np.array_equal(lit.labels, unlit.labels)
+    assert unlit.visible.mean() < 0.7 * lit.visible.mean() and (unlit.visible > 0.8).mean() < 0.01
+    assert np.abs(unlit.infrared - lit.infrared).mean() < 0.02
+    assert unlit.light == "unlit" and unlit.facts["light"] == "night"
+    seen = [sum(o["visible_in"] != "infrared" for o in s.facts["objects"]) for s in (lit, unlit)]
+    assert 0 < seen[1] <= seen[0]
+
+
 def test_people_are_warmer_than_what_is_around_them() -> None:
     brighter = []
     for seed in range(10):
@@ -282,6 +292,7 @@ def test_bad_air_hides_the_distance_from_the_visible_camera_more_than_from_the_i
     ("arguments", "said"),
     [
         ({"seed": 0, "light": "noon"}, "unknown light 'noon': one of day"),
+        ({"seed": 0, "light": "unlit", "place": "room"}, "'unlit' is for a street, not for a room"),
         ({"seed": 0, "place": "forest"}, "unknown place 'forest': one of street"),
         ({"seed": -1}, "0 up"),
         ({"seed": 0, "size": (16, 64)}, "32 pixels"),

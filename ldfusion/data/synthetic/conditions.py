@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 LIGHTS = ("day", "dusk", "night", "smoke", "fog")
+"""Those that are drawn from."""
+UNLIT = "unlit"
+"""A night on a street without lamps or lit windows, a country road or a power cut; only where it is asked for."""
 
 RGB = tuple[float, float, float]
 
@@ -68,9 +71,11 @@ class Conditions:
 
 
 def sample_conditions(rng: np.random.Generator, light: str, place: str) -> Conditions:
-    """Conditions of one of `LIGHTS` on a street or in a room; every draw is made for every light, so that one seed
-    stays one place.
+    """Conditions of one of `LIGHTS` or `UNLIT` on a street or in a room; every draw is made for every light, so that
+    one seed stays one place.
     """
+    if light == UNLIT:
+        return replace(sample_conditions(rng, "night", place), lamps=False, glow=0.01)
     draw = rng.random(12)
     seed = int(rng.integers(1 << 16))
     azimuth = 2 * np.pi * draw[0]

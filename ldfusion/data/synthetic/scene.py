@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ldfusion.data.synthetic.camera import Camera, Rig, sample_rig
-from ldfusion.data.synthetic.conditions import LIGHTS, sample_conditions
+from ldfusion.data.synthetic.conditions import LIGHTS, UNLIT, sample_conditions
 from ldfusion.data.synthetic.facts import Pictures, gather
 from ldfusion.data.synthetic.lighting import View, make_view, shade
 from ldfusion.data.synthetic.raster import GeometryBuffer, draw
@@ -93,10 +93,12 @@ class Scene:
         choice = np.random.default_rng([seed, 9])
         drawn_light, drawn_place = str(choice.choice(LIGHTS)), str(choice.choice(PLACES, p=[0.75, 0.25]))
         light, where = light or drawn_light, place or drawn_place
-        if light not in LIGHTS:
-            raise InputError(f"unknown light '{light}': one of {', '.join(LIGHTS)}")
+        if light not in (*LIGHTS, UNLIT):
+            raise InputError(f"unknown light '{light}': one of {', '.join((*LIGHTS, UNLIT))}")
         if where not in PLACES:
             raise InputError(f"unknown place '{where}': one of {', '.join(PLACES)}")
+        if light == UNLIT and where != "street":
+            raise InputError(f"the light '{UNLIT}' is for a street, not for a {where}")
         conditions = sample_conditions(np.random.default_rng([seed, 1]), light, where)
         lay_out = street if where == "street" else room
         return cls(seed, light, lay_out(np.random.default_rng([seed, 0]), conditions))
@@ -125,7 +127,7 @@ class Scene:
         luma = 0.299 * visible[0] + 0.587 * visible[1] + 0.114 * visible[2]
         kelvin = radiance[0] * np.float32(293.15 / 4)  # linear about 20 degrees: dL / L = 4 dT / T
         measured = Pictures(seen.buffer, luma), Pictures(heat.buffer, infrared[0], kelvin)
-        facts = gather(self.light, world.place, world.scene, world.things, *measured, pixels)
+        facts = gather(world.conditions.light, world.place, world.scene, world.things, *measured, pixels)
         sentences = captions(facts, world.place, np.random.default_rng([self.seed, 4]))
         return SceneSample(
             visible=visible,
@@ -169,7 +171,8 @@ def render_scene(
 
     Args:
         seed: whole number from 0 up that decides everything that is not given.
-        light: "day", "dusk", "night", "smoke" or "fog"; drawn from the seed if None.
+        light: "day", "dusk", "night", "smoke" or "fog", drawn from the seed if None; or "unlit", a street at night
+            without lamps and lit windows, told as a night.
         place: "street" or "room"; drawn from the seed if None.
         size: (height, width) of the visible image, from 32 up.
         registered: both cameras are one, so that the pair matches pixel by pixel; otherwise the infrared camera has its

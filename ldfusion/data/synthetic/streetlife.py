@@ -63,7 +63,7 @@ def furniture(plan: Layout) -> None:
 
 def traffic(plan: Layout) -> None:
     rng, road = plan.rng, plan.road
-    lamps = plan.conditions.lamps or plan.conditions.light == "fog"
+    lamps = plan.conditions.lamps or plan.conditions.light in ("night", "fog")
     lane = road.half_width - road.parking
     kinds, odds = ["car", "van", "truck", "bus"], [0.8, 0.11, 0.06, 0.03]
     spots: list[tuple[float, float, float, bool]] = []

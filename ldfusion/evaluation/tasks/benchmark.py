@@ -30,7 +30,7 @@ from ldfusion.detection.base import load_detector
 from ldfusion.errors import InputError, LDFusionError
 from ldfusion.evaluation.report import markdown
 from ldfusion.evaluation.tasks.protocol import TASKS, TaskProtocol, TaskSample, teacher_of
-from ldfusion.evaluation.tasks.scenes import LIGHTS, Fuse, TrainingScenes, judged_scenes
+from ldfusion.evaluation.tasks.scenes import JUDGED, Fuse, TrainingScenes, judged_scenes
 from ldfusion.evaluation.tasks.scores import TaskScores, TaskTable
 from ldfusion.fusion.methods import load_method
 from ldfusion.io.files import atomic_write, check_output_folder
@@ -108,7 +108,7 @@ class TaskBenchmark:
         if "depth" in self.tasks:
             train = self._experiment("depth").train
             trained = f"{train.steps} steps of {train.batch} on {self.train_scenes} others"
-            words.append(f"{self.scenes} rendered scenes each in {' and '.join(LIGHTS)}, re-trained with {trained}")
+            words.append(f"{self.scenes} rendered scenes each of {', '.join(JUDGED)}, re-trained with {trained}")
         return "; ".join(words)
 
     def _row(self, method: str, protocol: TaskProtocol, pipe: LDFusionPipeline) -> TaskScores:

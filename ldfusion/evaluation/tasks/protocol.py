@@ -49,7 +49,7 @@ class TaskSample:
         boxes: objects in pixels of the image.
         teacher: relative inverse depth (1, 1, h, w), any size.
         metres: exact depth (1, 1, H, W), inf for the sky.
-        light: of a rendered scene; each light has its own columns.
+        groups: of a rendered scene; each group has its own columns.
     """
 
     name: str
@@ -58,7 +58,7 @@ class TaskSample:
     boxes: Sequence[LabelBox] | None = None
     teacher: Tensor | None = None
     metres: Tensor | None = None
-    light: str = "night"
+    groups: Sequence[str] = ("night",)
 
 
 @dataclass
@@ -176,8 +176,9 @@ class _Run:
                 if reading is not None:
                     inverse = self._read(sample.image, reading)
                     figures = depth_metrics(inverse, target, valid, align="inverse", limits=METRES)
-                    scenes = self.scenes.setdefault(sample.light + suffix, [])
-                    scenes.append({name: value.item() for name, value in figures.items()})
+                    found = {name: value.item() for name, value in figures.items()}
+                    for group in sample.groups:
+                        self.scenes.setdefault(group + suffix, []).append(found)
 
     def _read(self, image: Tensor, twin: TwinDepth) -> Tensor:
         image = image.expand(-1, 3, -1, -1)

@@ -23,7 +23,13 @@ from ldfusion.io.files import atomic_write
 from ldfusion.io.image import read_infrared, read_visible, write_png
 
 LIGHTS = ("night", "smoke")
-"""In these the two sensors see different things."""
+"""Of the scenes that are trained on: in these the two sensors see different things."""
+JUDGED: dict[str, tuple[str, ...]] = {
+    "night": ("night", "night, lit"),
+    "unlit": ("night", "night, unlit"),
+    "smoke": ("smoke",),
+}
+"""Light of the scenes that are judged -> groups they are counted in."""
 FIRST_SCENE, FIRST_TRAINED = 70_000, 50_000
 """Seeds of the first scene that is judged and of the first that is trained on; the recipes never render with a plain
 number as seed."""
@@ -35,15 +41,15 @@ _SENSORS = ("visible", "infrared")
 
 
 def judged_scenes(fuse: Fuse, scenes: int) -> Iterator[TaskSample]:
-    """A method's images of ``scenes`` scenes of each light, with their depth in metres."""
+    """A method's images of ``scenes`` scenes of each light of `JUDGED`, with their depth in metres."""
     from ldfusion.data.synthetic import render_scene
 
-    for light in LIGHTS:
+    for light, groups in JUDGED.items():
         for number in range(scenes):
             scene = render_scene(FIRST_SCENE + number, light, "street", SIZE, registered=True)
             image = fuse(torch.from_numpy(scene.visible)[None], torch.from_numpy(scene.infrared)[None])
             metres = torch.from_numpy(scene.depth_visible_m)[None]
-            yield TaskSample(f"{light} {number}", image, metres=metres, light=light)
+            yield TaskSample(f"{light} {number}", image, metres=metres, groups=groups)
 
 
 @dataclass(frozen=True)

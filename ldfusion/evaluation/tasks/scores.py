@@ -39,11 +39,15 @@ COLUMNS: dict[str, Column] = {
     "depth rho": Column(
         "depth on real pairs, Spearman correlation with the mean of the teacher's maps of both sensors"
     ),
-    "AbsRel night": Column("depth of rendered night scenes against the truth, mean |p - g| / g after alignment", False),
+    "AbsRel night": Column("depth of rendered nights against the truth, mean |p - g| / g after alignment", False),
+    "AbsRel night, lit": Column("of those with street lamps", False),
+    "AbsRel night, unlit": Column("of those without", False),
     "rho night": Column("Spearman correlation with the true nearness, at night"),
-    "AbsRel smoke": Column("the same in smoke", False),
+    "AbsRel smoke": Column("depth in smoke", False),
     "rho smoke": Column("the same in smoke"),
-    "AbsRel night, re-trained": Column("by estimators re-trained for the method", False),
+    "AbsRel night, re-trained": Column("by estimators re-trained for the method on lit nights and smoke", False),
+    "AbsRel night, lit, re-trained": Column("the same", False),
+    "AbsRel night, unlit, re-trained": Column("the same", False),
     "rho night, re-trained": Column("the same"),
     "AbsRel smoke, re-trained": Column("the same in smoke", False),
     "rho smoke, re-trained": Column("the same in smoke"),

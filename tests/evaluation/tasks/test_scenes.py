@@ -11,7 +11,7 @@ import torch
 from ldfusion.data.catalog import select_pairs
 from ldfusion.data.labels import read_depth_label
 from ldfusion.errors import InputError
-from ldfusion.evaluation.tasks.scenes import FIRST_TRAINED, HELD_OUT, LIGHTS, TrainingScenes, judged_scenes
+from ldfusion.evaluation.tasks.scenes import FIRST_TRAINED, HELD_OUT, JUDGED, TrainingScenes, judged_scenes
 from ldfusion.io.color import luma
 from ldfusion.io.image import read_infrared, read_visible
 
@@ -22,7 +22,7 @@ def mean(visible: torch.Tensor, infrared: torch.Tensor) -> torch.Tensor:
 
 def test_judged_scenes_hold_the_methods_image_and_metres() -> None:
     samples = list(judged_scenes(lambda visible, infrared: infrared, 1))
-    assert [sample.light for sample in samples] == list(LIGHTS)
+    assert [sample.groups for sample in samples] == list(JUDGED.values())
     for sample in samples:
         assert sample.image.shape == (1, 1, 240, 320) and sample.metres is not None
         near = sample.metres[sample.metres.isfinite()]
