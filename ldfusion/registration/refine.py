@@ -8,8 +8,8 @@
    upright), match within a window that shrinks, fit robustly, first an affine transform, then the homography.
 4. The score looks at the result once more: how many positions, asked over a wide window, answer "here"?
 5. The best result is fitted once more at twice the working size, where a cell covers half as much of the scene.
-6. From there the correlation of edge directions is climbed (`ldfusion.registration.orientation`). Matches and edges err
-   independently of each other, so the result is the mean of both: half way between where they put each corner.
+6. From there the correlation of edge directions is climbed (`ldfusion.registration.orientation`). What matches and
+   edges get wrong differs in part, so the result is the mean of both: half way between where they put each corner.
 """
 
 from __future__ import annotations
