@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import math
+from typing import TypeVar
 
 from ldfusion.errors import InputError
+
+Number = TypeVar("Number", int, float)
 
 
 def timesteps(text: str) -> list[int]:
@@ -26,9 +30,7 @@ def seed(text: str) -> int:
         value = int(text)
     except ValueError:
         value = -1
-    if not 0 <= value < 2**63:
-        raise argparse.ArgumentTypeError(f"'{text}': expected a whole number from 0 up")
-    return value
+    return _accept(text, value, 0 <= value < 2**63, "a whole number from 0 up")
 
 
 def prompt(text: str) -> str:
@@ -43,40 +45,38 @@ def prompt(text: str) -> str:
 
 def alpha(text: str) -> float:
     """Parse a weight."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"'{text}': expected a weight from 0 to 1")
-    return value
+    value = _number(text)
+    return _accept(text, value, 0 <= value <= 1, "a weight from 0 to 1")
 
 
 def seconds(text: str) -> float:
     """Parse a time from 0 up."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"'{text}': expected seconds from 0 up")
-    return value
+    value = _number(text)
+    return _accept(text, value, 0 <= value < math.inf, "seconds from 0 up")
 
 
 def duration(text: str) -> float:
     """Parse a time above 0."""
     value = seconds(text)
-    if value == 0:
-        raise argparse.ArgumentTypeError(f"'{text}': expected more than 0 seconds")
-    return value
+    return _accept(text, value, value > 0, "more than 0 seconds")
 
 
 def angle(text: str) -> float:
     """Parse a field of view in degrees."""
+    value = _number(text)
+    return _accept(text, value, 0 < value < 180, "an angle between 0 and 180 degrees")
+
+
+def _number(text: str) -> float:
+    """A number, NaN where the text is none: no bound holds for it."""
     try:
-        degrees = float(text)
+        return float(text)
     except ValueError:
-        degrees = 0.0
-    if not 0 < degrees < 180:
-        raise argparse.ArgumentTypeError(f"'{text}': expected an angle between 0 and 180 degrees")
-    return degrees
+        return math.nan
+
+
+def _accept(text: str, value: Number, fits: bool, expected: str) -> Number:
+    """The value where it fits; what was expected instead where it does not."""
+    if not fits:
+        raise argparse.ArgumentTypeError(f"'{text}': expected {expected}")
+    return value

@@ -112,9 +112,7 @@ class OrientationRegistrar:
             start: infrared -> visible pixels, as near as a fifth of the image, taken at all scales of ``starts``; None:
                 the infrared image covering the visible one at those scales, and wider starts if that fails.
         """
-        fixed, moving = grey(visible).to(self.device), infrared.to(self.device)
-        sizes = ((fixed.shape[-2], fixed.shape[-1]), (moving.shape[-2], moving.shape[-1]))
-        scales = {octave: _scale(fixed, moving, *working_sizes(*sizes, octave)) for octave in (0, 1)}
+        sizes, scales = self._prepare(visible, infrared, (*COARSE, *FINE))
         if start is not None:
             near = to_parameters(start, *sizes).repeat(len(self.starts), 1)
             near[:, 3] += torch.tensor(self.starts).log()
@@ -131,11 +129,18 @@ class OrientationRegistrar:
 
     def polish(self, visible: Tensor, infrared: Tensor, start: Matrix) -> Matrix:
         """The transform that is climbed to from one that is right to a few pixels; arguments as of `refine`."""
-        fixed, moving = grey(visible).to(self.device), infrared.to(self.device)
-        sizes = ((fixed.shape[-2], fixed.shape[-1]), (moving.shape[-2], moving.shape[-1]))
-        scales = {octave: _scale(fixed, moving, *working_sizes(*sizes, octave)) for octave in {n.octave for n in NEAR}}
+        sizes, scales = self._prepare(visible, infrared, NEAR)
         found, _ = self._climb(scales, NEAR, to_parameters(start, *sizes).to(self.device))
         return to_matrix(found, *sizes)
+
+    def _prepare(
+        self, visible: Tensor, infrared: Tensor, levels: Sequence[Level]
+    ) -> tuple[tuple[Size, Size], dict[int, Scale]]:
+        """(height, width) of both images, and the pictures of the octaves that the levels need."""
+        fixed, moving = grey(visible).to(self.device), infrared.to(self.device)
+        sizes = ((fixed.shape[-2], fixed.shape[-1]), (moving.shape[-2], moving.shape[-1]))
+        octaves = {level.octave for level in levels}
+        return sizes, {octave: _scale(fixed, moving, *working_sizes(*sizes, octave)) for octave in octaves}
 
     def _ascend(self, scales: Mapping[int, Scale], starts: Tensor) -> tuple[Tensor, float]:
         """The best parameters (1, 8) reached from (B, 8) starts, and their worth."""

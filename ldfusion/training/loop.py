@@ -263,3 +263,9 @@ class Trainer:
 def train(experiment: Experiment) -> dict[str, float]:
     """Run an experiment to its end and return the figures of the last validation."""
     return Trainer(experiment).run()
+
+
+def train_once(experiment: Experiment) -> dict[str, float]:
+    """`train`, unless this very run, to the last setting, is finished: then the figures it ended with."""
+    done = RunFolder(experiment).result()
+    return train(experiment) if done is None else done

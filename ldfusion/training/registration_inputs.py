@@ -16,16 +16,15 @@ from typing import Any
 
 from ldfusion.config import DataConfig, load
 from ldfusion.data.catalog import select_pairs
-from ldfusion.data.labels import MASK_CLASSES, read_labels
+from ldfusion.data.labels import read_labels
 from ldfusion.errors import InputError
 from ldfusion.io.chart import line_charts
 from ldfusion.io.files import atomic_write, check_output_folder
-from ldfusion.training.folder import RunFolder
-from ldfusion.training.loop import train
+from ldfusion.training.loop import train_once
+from ldfusion.training.stages.registration import PERSON
 
 NETWORKS = {"affine": "configs/registration-affine.yaml", "voxelmorph": "configs/registration-voxelmorph.yaml"}
 INPUTS = ("grey", "contours", "masks-published")
-PERSON = MASK_CLASSES.index("person")
 SHARE = 0.005
 """Least part of a frame that people take up for the pair to be used."""
 PUBLISHED: tuple[str, ...] = (
@@ -67,7 +66,7 @@ def study(output: Path, overrides: Sequence[str] = ()) -> Rows:
             experiment = load(config, [*words, *overrides, f"output={folder}"])
             for split in ("train_split", "val_split"):
                 setattr(experiment.data, split, str(_with_people(experiment.data, split, output)))
-            figures = RunFolder(experiment).result() or train(experiment)
+            figures = train_once(experiment)
             rows[f"{network}/{kind}"] = {"curve": list(_curve(folder)), **figures}
             _write(rows, output)
     return rows

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from ldfusion.config import Experiment, load
 from ldfusion.io.files import atomic_write, check_output_folder
-from ldfusion.training.folder import RunFolder
-from ldfusion.training.loop import train
+from ldfusion.training.loop import train_once
 from ldfusion.training.overrides import split_overrides
 
 STRATEGIES: dict[str, tuple[str, str]] = {
@@ -49,7 +48,7 @@ def compare_strategies(configs: dict[str, Path], output: Path, overrides: Sequen
 
     def segmentation(name: str, *more: str) -> tuple[Path, dict[str, float]]:
         folder = output / f"segmentation-{name}"
-        return folder, _run(load(configs["segmentation"], [*words["segmentation"], *more, f"output={folder}"]))
+        return folder, train_once(load(configs["segmentation"], [*words["segmentation"], *more, f"output={folder}"]))
 
     guides = {}
     for source in SOURCES:
@@ -63,7 +62,7 @@ def compare_strategies(configs: dict[str, Path], output: Path, overrides: Sequen
             more.append(f"model.guide={guides[guide] / 'weights'}")
         experiment = load(configs["seafusion"], [*words["seafusion"], *more])
         experiment.train.steps = plan_length(experiment)
-        fused = _run(experiment)
+        fused = train_once(experiment)
         # the network that was trained along may have learned more steps than the others': all are judged by a new one
         weights = f"model.fusion={folder / 'weights' / 'fusion'}"
         _, judged = segmentation(key, "loss.sources=[seafusion]", weights)
@@ -77,11 +76,6 @@ def plan_length(experiment: Experiment) -> int:
     from ldfusion.training.stages.seafusion import SeAFusionLoss
 
     return SeAFusionLoss(**experiment.loss).steps
-
-
-def _run(experiment: Experiment) -> dict[str, float]:
-    done = RunFolder(experiment).result()
-    return train(experiment) if done is None else done
 
 
 def _write(output: Path, rows: Rows) -> None:

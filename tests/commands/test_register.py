@@ -69,7 +69,7 @@ def test_every_result_of_a_folder(folders: Path, capsys: pytest.CaptureFixture[s
 
 def test_results_are_kept_unless_told_otherwise(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folders / "infrared" / "b.png").unlink()
-    assert main(words(folders, "--method", "edges", "--model", "affine")) == 0
+    assert main(words(folders, "--model", "affine")) == 0
     file = folders / "out" / "transforms" / "a.json"
     assert json.loads(file.read_text())["model"] == "affine"
     assert main(words(folders)) == 0
@@ -77,6 +77,8 @@ def test_results_are_kept_unless_told_otherwise(folders: Path, capsys: pytest.Ca
     assert json.loads(file.read_text())["model"] == "affine"
     assert main(words(folders, "--overwrite")) == 0
     assert json.loads(file.read_text())["model"] == "homography"
+    assert main(words(folders, "--overwrite", "--method", "edges", "--model", "affine")) == 0
+    assert json.loads(file.read_text())["model"] == "affine"
 
 
 def test_no_common_content_is_said(tmp_path: Path, drawn_scene: tuple[torch.Tensor, torch.Tensor]) -> None:

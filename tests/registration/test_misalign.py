@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from ldfusion.registration import warp
 from ldfusion.registration.misalign import MisalignmentRange, cut_pair, draw_matrices, window_size
+from ldfusion.registration.warp import transform_points
 
 SIZE = (60, 80)
 
@@ -54,6 +56,16 @@ def test_the_range_is_used_to_its_ends() -> None:
     shifts = np.array([(m @ [39.5, 29.5, 1])[:2] / (m @ [39.5, 29.5, 1])[2] - [39.5, 29.5] for m in drawn])
     assert np.abs(shifts[:, 0]).max() > 0.9 * 9.6 and np.abs(shifts[:, 1]).max() > 0.9 * 7.2
     assert np.abs(shifts).max(0) == pytest.approx([9.6, 7.2], rel=0.1)
+
+
+def test_the_defaults_stay_within_what_they_promise() -> None:
+    for seed in range(20):
+        matrix = MisalignmentRange().draw(np.random.default_rng(seed), (100, 200))
+        centre = transform_points(matrix, np.array([[99.5, 49.5]]))[0] - (99.5, 49.5)
+        assert abs(centre[0]) <= 24 and abs(centre[1]) <= 12
+        frame = warp.corners((100, 200))
+        sides = np.linalg.norm(np.diff(transform_points(matrix, frame), axis=0), axis=1) / (199, 99, 199)
+        assert (0.75 < sides).all() and (sides < 1.3).all()
 
 
 def test_strength_and_seeds() -> None:

@@ -127,4 +127,4 @@ def test_the_embedded_network_on_real_pairs():
     for item in (dataset[k] for k in range(len(dataset))):
         score.add(network.segment(item["visible"][None])[0], item["mask"])
     iou = score.iou()
-    assert iou["background"] > 0.9 and iou["car"] > 0.15
+    assert iou["background"] > 0.94 and iou["car"] > 0.3

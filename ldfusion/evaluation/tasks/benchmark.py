@@ -30,7 +30,7 @@ from ldfusion.detection.base import load_detector
 from ldfusion.errors import InputError, LDFusionError
 from ldfusion.evaluation.report import markdown
 from ldfusion.evaluation.tasks.protocol import TASKS, TaskProtocol, TaskSample, teacher_of
-from ldfusion.evaluation.tasks.scenes import JUDGED, Fuse, TrainingScenes, judged_scenes
+from ldfusion.evaluation.tasks.scenes import JUDGED, SENSORS, Fuse, TrainingScenes, judged_scenes
 from ldfusion.evaluation.tasks.scores import TaskScores, TaskTable
 from ldfusion.fusion.methods import load_method
 from ldfusion.io.files import atomic_write, check_output_folder
@@ -42,7 +42,6 @@ from ldfusion.training.overrides import split_overrides
 from ldfusion.weights import component_folder
 
 METHODS = ("visible", "infrared", "mean", "laplacian", "zero-learning", "seafusion", "ldfusion")
-SENSORS = ("visible", "infrared")
 CONFIGS = {"segmentation": "configs/task-segmentation.yaml", "depth": "configs/task-depth.yaml"}
 """What is trained anew for every method."""
 
@@ -168,12 +167,10 @@ class TaskBenchmark:
 
     def _trained(self, task: str, name: str, *more: str) -> Path:
         """Weights of a network re-trained on a method's images; a finished training is not repeated."""
-        from ldfusion.training.folder import RunFolder
-        from ldfusion.training.loop import train
+        from ldfusion.training.loop import train_once
 
         experiment = self._experiment(task, *more, f"output={self.output / task / name}")
-        if RunFolder(experiment).result() is None:
-            train(experiment)
+        train_once(experiment)
         return Path(experiment.output) / "weights"
 
     def _segmenter(self, method: str, root: Path) -> SegmentationNetwork:

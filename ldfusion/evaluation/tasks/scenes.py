@@ -36,8 +36,8 @@ number as seed."""
 SIZE = (240, 320)
 HELD_OUT = 4
 """Last scenes of each light that are not trained on but watched meanwhile."""
+SENSORS = ("visible", "infrared")
 Fuse = Callable[[Tensor, Tensor], Tensor]
-_SENSORS = ("visible", "infrared")
 
 
 def judged_scenes(fuse: Fuse, scenes: int) -> Iterator[TaskSample]:
@@ -96,7 +96,7 @@ class TrainingScenes:
         for name in tqdm(todo, desc=f"{method}: scenes", unit="scene", disable=None):
             if not (source / "visible" / f"{name}.png").is_file():
                 self._render(name)
-            visible, infrared = (source / sensor / f"{name}.png" for sensor in _SENSORS)
+            visible, infrared = (source / sensor / f"{name}.png" for sensor in SENSORS)
             image = fuse(read_visible(visible)[0][None], read_infrared(infrared)[None]).expand(-1, 3, -1, -1)
             write_png(root / "infrared" / f"{name}.png", luma(image)[0])
             write_png(root / "visible" / f"{name}.png", image[0])
@@ -107,7 +107,7 @@ class TrainingScenes:
 
         light, number = name.rsplit("-", 1)
         scene = render_scene(FIRST_TRAINED + int(number), light, "street", SIZE, registered=True)
-        for sensor, depth in zip(_SENSORS, (scene.depth_visible_m, scene.depth_infrared_m), strict=True):
+        for sensor, depth in zip(SENSORS, (scene.depth_visible_m, scene.depth_infrared_m), strict=True):
             with atomic_write(depth_label_path(self.labels, f"folder/{name}", sensor)) as file, file.open("wb") as out:
                 np.save(out, (1 / depth[0]).astype(np.float16))
         write_png(self.root / "source" / "infrared" / f"{name}.png", torch.from_numpy(scene.infrared))
