@@ -55,6 +55,8 @@ class DataConfig:
     """Use only the first pairs of the split; 0: all."""
     synthetic: int = 0
     """Add this many rendered scenes (exact truth) to the training pairs."""
+    lights: list[str] = field(default_factory=list)
+    """Lights of the rendered scenes, taken in turn; empty: drawn for every scene."""
 
     def __post_init__(self) -> None:
         _need("data.crop", self.crop, len(self.crop) == 2 and min(self.crop) > 0, "two sizes, [height, width]")

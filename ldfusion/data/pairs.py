@@ -87,7 +87,7 @@ class PairDataset(Dataset[dict[str, Any]]):
         if train and data.synthetic:
             from ldfusion.data.synthetic import SyntheticPairs
 
-            self.rendered = SyntheticPairs(data.synthetic, seed=seed)
+            self.rendered = SyntheticPairs(data.synthetic, seed=seed, lights=data.lights)
         scenes = len(self.rendered) if self.rendered is not None else 0
         self.names = [f.name for f in self.files] + [f"synthetic/{k:05d}" for k in range(scenes)]
         self._cache: dict[int, dict[str, np.ndarray[Any, Any]]] = {}

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ldfusion.config import nearest
+from ldfusion.errors import InputError
 from ldfusion.registration.correspond import Matches
 from ldfusion.registration.warp import Matrix, invert, transform_points
 
+MODELS = ("homography", "affine")
+"""What a registration may be asked for."""
 _ROUNDS = 12
 _PERSPECTIVE_SIGMA = 0.04
 """How far the scale usually changes from the middle to the border of an infrared frame (RoadScene's training pairs)."""
@@ -16,6 +22,12 @@ _CORRELATED = 16.0
 """Matches of neighbouring cells err alike: so many count as one independent measurement."""
 _MATCH_SIGMA = 2.0
 """Usual error of a match, pixels."""
+
+
+def check_model(model: str, known: Iterable[str] = MODELS) -> None:
+    """Raise InputError for a model of transforms that a registration does not know."""
+    if model not in known:
+        raise InputError(f"registration model: unknown '{model}'; {nearest(model, known)}")
 
 
 def ransac(matches: Matches, threshold: float) -> tuple[Matrix, float]:

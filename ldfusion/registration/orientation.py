@@ -22,11 +22,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ldfusion.config import nearest
-from ldfusion.errors import InputError
 from ldfusion.io.size import resize
 from ldfusion.registration.ascent import Level, Scale, climb, transforms
 from ldfusion.registration.directions import edge_directions
+from ldfusion.registration.fit import check_model
 from ldfusion.registration.inputs import grey
 from ldfusion.registration.warp import Matrix, Size, resize_matrix
 from ldfusion.types import Registration
@@ -95,8 +94,7 @@ class OrientationRegistrar:
         starts: tuple[float, ...] = STARTS,
         device: str | torch.device = "cpu",
     ) -> None:
-        if model not in MODELS:
-            raise InputError(f"registration model: unknown '{model}'; {nearest(model, MODELS)}")
+        check_model(model, MODELS)
         self.model, self.starts, self.device = model, starts, torch.device(device)
 
     def __call__(self, visible: Tensor, infrared: Tensor) -> Registration:

@@ -16,15 +16,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ldfusion.config import nearest
-from ldfusion.errors import InputError
 from ldfusion.io.color import luma
 from ldfusion.io.size import resize
 from ldfusion.registration.edges import Candidate, covered, gradient, search, shrunk, size_of
+from ldfusion.registration.fit import check_model
 from ldfusion.registration.warp import Matrix, Size, apart, invert, resize_matrix
 from ldfusion.types import Registration, TransformModel
 
-MODELS = ("homography", "affine")
 TRUSTED = 0.2
 """Score from which a registration is trusted."""
 
@@ -52,8 +50,7 @@ class EdgeRegistrar:
     """Several frames may be registered at once."""
 
     def __init__(self, model: str = "homography", device: str | torch.device = "cpu") -> None:
-        if model not in MODELS:
-            raise InputError(f"registration model: unknown '{model}'; {nearest(model, MODELS)}")
+        check_model(model)
         self.model, self.device = model, torch.device(device)
 
     @torch.no_grad()

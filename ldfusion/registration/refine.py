@@ -23,11 +23,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ldfusion.errors import InputError
 from ldfusion.io.size import resize
 from ldfusion.registration.correspond import Described, Matches, local_matches, mutual_matches
 from ldfusion.registration.descriptors import MULTIPLE, STRIDE, MatchingNetwork
-from ldfusion.registration.fit import fit, ransac
+from ldfusion.registration.fit import check_model, fit, ransac
 from ldfusion.registration.orientation import OrientationRegistrar
 from ldfusion.registration.score import TRUSTED, agreement, quality
 from ldfusion.registration.warp import (
@@ -46,7 +45,6 @@ from ldfusion.registration.warp import (
 from ldfusion.types import Registration, TransformModel
 from ldfusion.weights import component_folder
 
-MODELS = ("homography", "affine")
 _ROUNDS = ((6, 2, "affine"), (5, 2, "last"), (3, 2, "last"))
 """Window radius in cells, step between the cells that are asked, and model of each round."""
 _POLISH = ((3, 2, "last"),)
@@ -100,8 +98,7 @@ class RefineRegistrar:
         starts: int = 2,
         device: str | torch.device = "cpu",
     ) -> None:
-        if model not in MODELS:
-            raise InputError(f"registration model: unknown '{model}'; known: {', '.join(MODELS)}")
+        check_model(model)
         self.model, self.working_size, self.scales, self.starts = model, working_size, scales, starts
         self.device = torch.device(device)
         network = MatchingNetwork.from_pretrained(component_folder("matching", weights), use_safetensors=True)

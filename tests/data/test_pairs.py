@@ -180,6 +180,18 @@ def test_rendered_scenes_join_the_training_pairs(data: DataConfig) -> None:
     assert all({"name", "position", "distance"} <= thing.keys() for thing in item["facts"]["objects"])
 
 
+def test_the_light_of_rendered_scenes(data: DataConfig) -> None:
+    night = dataclasses.replace(data, synthetic=4, limit=1, lights=["unlit", "night"])
+    dataset = build_dataset(night, 5, True, **LABELS)
+    assert [dataset[k]["facts"]["light"] for k in range(1, 5)] == ["night"] * 4  # words know no unlit nights
+    assert dataset.rendered is not None
+    names = [dataset.rendered[k]["name"] for k in range(4)]
+    assert [name.split("-")[1] for name in names] == ["unlit", "night", "unlit", "night"]
+    assert names[0].startswith("synthetic/street") and names[2].startswith("synthetic/street")
+    with pytest.raises(InputError, match="unknown light 'noon'"):
+        build_dataset(dataclasses.replace(night, lights=["day", "noon"]), 0, True)
+
+
 def test_batches(data: DataConfig) -> None:
     dataset = build_dataset(data, 0, True, **LABELS)
     batch = collate([dataset[k] for k in range(3)])

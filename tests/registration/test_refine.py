@@ -79,7 +79,7 @@ def test_small_images(refine: RefineRegistrar) -> None:
 
 
 def test_wrong_options() -> None:
-    with pytest.raises(InputError, match="known: homography, affine"):
+    with pytest.raises(InputError, match="registration model: unknown 'spline'; did you mean 'affine'"):
         RefineRegistrar(model="spline")
     with pytest.raises(InputError, match=r"config\.json"):
         RefineRegistrar(weights="/nowhere")

@@ -8,12 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ldfusion.errors import InputError
+
 LIGHTS = ("day", "dusk", "night", "smoke", "fog")
 """Those that are drawn from."""
 UNLIT = "unlit"
 """A night on a street without lamps or lit windows, a country road or a power cut; only where it is asked for."""
 
 RGB = tuple[float, float, float]
+
+
+def check_light(light: str) -> None:
+    """Raise InputError for a light that does not exist."""
+    if light not in (*LIGHTS, UNLIT):
+        raise InputError(f"unknown light '{light}': one of {', '.join((*LIGHTS, UNLIT))}")
 
 
 def scaled(color: RGB, factor: float) -> RGB:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from ldfusion.data.synthetic.conditions import check_light
 from ldfusion.data.synthetic.scene import Place, render_scene
 
 
@@ -25,6 +26,9 @@ class SyntheticPairs(Dataset[dict[str, Any]]):
         seed: another seed gives other pairs.
         lights: lights to take in turn; drawn for every pair if None.
         place: "street" or "room"; drawn for every pair if None.
+
+    Raises:
+        InputError: an unknown light.
     """
 
     def __init__(
@@ -37,6 +41,8 @@ class SyntheticPairs(Dataset[dict[str, Any]]):
     ) -> None:
         self.length, self.size, self.seed = length, size, seed
         self.lights = tuple(lights or ())
+        for light in self.lights:
+            check_light(light)
         self.place: Place | None = place
 
     def __len__(self) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ldfusion.data.synthetic.camera import Camera, Rig, sample_rig
-from ldfusion.data.synthetic.conditions import LIGHTS, UNLIT, sample_conditions
+from ldfusion.data.synthetic.conditions import LIGHTS, UNLIT, check_light, sample_conditions
 from ldfusion.data.synthetic.facts import Pictures, gather
 from ldfusion.data.synthetic.lighting import View, make_view, shade
 from ldfusion.data.synthetic.raster import GeometryBuffer, draw
@@ -83,7 +83,7 @@ class Scene:
 
     @classmethod
     def sample(cls, seed: int, light: str | None = None, place: Place | None = None) -> Scene:
-        """Draws a scene; light and place are drawn too where they are not given.
+        """Draws a scene; light and place are drawn too where they are not given (an unlit place is a street).
 
         Raises:
             InputError: an unknown light or place, or a negative seed.
@@ -92,9 +92,9 @@ class Scene:
             raise InputError(f"the seed of a scene is a whole number from 0 up, not {seed}")
         choice = np.random.default_rng([seed, 9])
         drawn_light, drawn_place = str(choice.choice(LIGHTS)), str(choice.choice(PLACES, p=[0.75, 0.25]))
-        light, where = light or drawn_light, place or drawn_place
-        if light not in (*LIGHTS, UNLIT):
-            raise InputError(f"unknown light '{light}': one of {', '.join((*LIGHTS, UNLIT))}")
+        light = light or drawn_light
+        check_light(light)
+        where = place or ("street" if light == UNLIT else drawn_place)
         if where not in PLACES:
             raise InputError(f"unknown place '{where}': one of {', '.join(PLACES)}")
         if light == UNLIT and where != "street":

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -146,7 +145,7 @@ class TaskBenchmark:
             visible, infrared = self._read(files)
             image = fuse(visible, infrared)
             shape = (int(image.shape[-1]), int(image.shape[-2]))
-            mask = _mask(files)
+            mask = _mask(files).numpy().astype(np.uint8)
             write_png(root / "infrared" / f"{_stem(files)}.png", infrared[0])
             with atomic_write(root / "object_mask" / f"{_stem(files)}.png") as file:
                 cv2.imwrite(str(file), cv2.resize(mask, shape, interpolation=cv2.INTER_NEAREST_EXACT))
@@ -228,11 +227,10 @@ def _target(root: Path, files: PairFiles) -> Path:
     return root / "visible" / f"{_stem(files)}.png"
 
 
-def _mask(files: PairFiles) -> np.ndarray[Any, Any]:
-    mask: Any = None if files.labels is None else cv2.imread(str(files.labels), cv2.IMREAD_GRAYSCALE)
-    if mask is None:
-        raise InputError(f"{files.name}: no readable label image ({files.labels})")
-    return np.asarray(mask)
+def _mask(files: PairFiles) -> Tensor:
+    if files.labels is None:
+        raise InputError(f"{files.name}: no label image")
+    return read_labels(files.labels)
 
 
 def _scaled(box: LabelBox, scale: float) -> LabelBox:

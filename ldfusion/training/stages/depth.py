@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,6 +18,9 @@ from depth.metrics import spearman
 from depth.network import STRIDE, DepthStudent
 from depth.preview import colorize_depth
 from ldfusion.config import DataConfig, check_arguments, check_keys
+from ldfusion.fusion.classical import laplacian_fusion, mean_fusion
+from ldfusion.fusion.losses import target_intensity
+from ldfusion.io.color import luma, with_luma
 from ldfusion.io.image import write_png
 from ldfusion.training.stages import check_crop
 
@@ -27,7 +31,8 @@ class DepthStage:
     The loss is scale- and shift-invariant with gradient matching (MiDaS, Ranftl et al. 2020, eqs. 5-11); each target is
     divided by its own standard deviation first, so that every image weighs the same. ``loss`` weighs the same loss
     under the square root (``root``) and the loss of ranks (``rank``); ``paste`` is the share of samples with pasted
-    objects.
+    objects, ``blend`` the share that shows both sensors in one image, of which the label is the mean of both maps: the
+    students read fused images as well (`depth.twin.TwinDepth.fused`), which look like neither sensor's.
     """
 
     modality = "visible"
@@ -35,7 +40,7 @@ class DepthStage:
 
     def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
         check_arguments(DepthStudent.__init__, model, "model")
-        check_keys(loss, ("alpha", "root", "rank", "paste"), "loss")
+        check_keys(loss, ("alpha", "root", "rank", "paste", "blend"), "loss")
         check_crop(data, STRIDE)
         channels = 3 if self.modality == "visible" else 1
         self.network: nn.Module = DepthStudent(**{"in_channels": channels, **model})
@@ -43,9 +48,16 @@ class DepthStage:
         self.root = float(loss.get("root", 2.0))
         self.rank = float(loss.get("rank", 0.0))
         self.paste = float(loss.get("paste", 0.5))
+        self.blend = float(loss.get("blend", 0.0))
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
         image, target = batch[self.modality], standardise(batch[f"depth_{self.modality}"])
+        if self.blend > 0:
+            chosen = (batch["seed"] // 1_000_000 % 1000 < 1000 * self.blend)[:, None, None, None].to(image.device)
+            both = blend_sensors(batch["visible"], batch["infrared"], batch["seed"])
+            image = torch.where(chosen, both if self.modality == "visible" else luma(both), image)
+            maps = [standardise(batch[f"depth_{sensor}"]) for sensor in ("visible", "infrared")]
+            target = torch.where(chosen, (maps[0] + maps[1]) / 2, target)
         if self.paste > 0:
             image, target = paste_objects(image, target, batch["mask"], batch["seed"], self.paste)
         target = target - target.amin(dim=(1, 2, 3), keepdim=True)
@@ -82,6 +94,23 @@ class DepthStage:
     def export(self, network: nn.Module, folder: Path) -> None:
         assert isinstance(network, DepthStudent)
         network.save_pretrained(folder)
+
+
+def blend_sensors(visible: Tensor, infrared: Tensor, seeds: Tensor) -> Tensor:
+    """What fusion methods make of a pair, roughly: the mean, the brighter source and the Laplacian pyramid, mixed with
+    weights that each sample's seed draws evenly from all that sum to one; in the colours of the visible image.
+
+    Args:
+        visible: (B, 3, H, W) in [0, 1]. infrared: (B, 1, H, W). seeds: (B,).
+
+    Returns:
+        (B, 3, H, W) in [0, 1].
+    """
+    drawn = [np.random.default_rng([seed, 11]).dirichlet(np.ones(3)) for seed in seeds.tolist()]
+    weights = torch.from_numpy(np.stack(drawn, axis=1)).to(visible)[..., None, None, None]
+    grey = luma(visible)
+    rules = (mean_fusion(grey, infrared), target_intensity(visible, infrared), laplacian_fusion(grey, infrared))
+    return with_luma(visible, (weights * torch.stack(rules)).sum(dim=0))
 
 
 def paste_objects(image: Tensor, depth: Tensor, mask: Tensor, seeds: Tensor, share: float) -> tuple[Tensor, Tensor]:

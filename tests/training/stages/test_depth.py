@@ -6,13 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from depth.align import standardise
 from depth.network import DepthStudent
 from ldfusion.config import Experiment
 from ldfusion.data.pairs import build_dataset, collate, validation_loader
 from ldfusion.errors import InputError
+from ldfusion.fusion.classical import laplacian_fusion
+from ldfusion.io.color import luma, rgb_to_ycbcr
 from ldfusion.io.image import read_visible
 from ldfusion.training.stages import build_stage
-from ldfusion.training.stages.depth import DepthStage, paste_objects
+from ldfusion.training.stages.depth import DepthStage, blend_sensors, paste_objects
 
 Tiny = Callable[..., Experiment]
 MODALITIES = ("visible", "infrared")
@@ -116,3 +119,51 @@ def test_objects_are_pasted_where_they_are_nearer() -> None:
     assert torch.equal(paste_objects(image, depth, mask, everything, 0.5)[1], pasted_depth)
     _, deeper = paste_objects(image, depth * 2, mask, everything, 0.5)
     assert torch.equal(deeper[1], depth[0] * 2)
+
+
+def test_both_sensors_are_blended_by_rules_between_mean_and_maximum() -> None:
+    generator = torch.Generator().manual_seed(0)
+    # grey enough for no new luma to push a colour out of [0, 1], which would be clamped
+    visible = 0.4 + 0.05 * torch.rand(40, 3, 16, 24, generator=generator)
+    infrared = 0.4 + 0.2 * torch.rand(40, 1, 16, 24, generator=generator)
+    seeds = torch.arange(40)
+    both = blend_sensors(visible, infrared, seeds)
+    assert torch.equal(both[7:9], blend_sensors(visible[7:9], infrared[7:9], seeds[7:9]))  # a sample's own seed decides
+    assert torch.allclose(rgb_to_ycbcr(both)[:, 1:], rgb_to_ycbcr(visible)[:, 1:], atol=1e-5)
+    grey = luma(visible)
+    rules = torch.stack([(grey + infrared) / 2, torch.maximum(grey, infrared), laplacian_fusion(grey, infrared)])
+    found = torch.linalg.lstsq(rules.permute(1, 2, 3, 4, 0).reshape(40, -1, 3), luma(both).reshape(40, -1, 1)).solution
+    assert torch.allclose(found.sum(dim=1), torch.ones(40, 1), atol=1e-3) and found.min() > -1e-3
+    assert (found.amax(dim=0) > 0.7).all()  # each rule rules some samples
+    same = blend_sensors(infrared.expand(-1, 3, -1, -1), infrared, seeds)
+    assert torch.allclose(same, infrared.expand(-1, 3, -1, -1), atol=1e-5)  # two equal images stay what they are
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_a_blended_sample_is_labelled_by_both_maps(tiny: Tiny, modality: str) -> None:
+    stage = build(tiny(f"depth-{modality}", "loss.blend=1", "loss.paste=0"))
+    dataset = build_dataset(tiny(f"depth-{modality}").data, 0, True, **stage.dataset_options)
+    batch = collate([dataset[k] for k in range(3)])
+    loss = stage.training_step(stage.network, batch, 0)["loss"].item()
+    both = blend_sensors(batch["visible"], batch["infrared"], batch["seed"])
+    mean = sum(standardise(batch[f"depth_{sensor}"]) for sensor in MODALITIES) / 2
+    stage.blend = 0.0
+    by_hand = {**batch, modality: both if modality == "visible" else luma(both), f"depth_{modality}": mean}
+    assert stage.training_step(stage.network, by_hand, 0)["loss"].item() == pytest.approx(loss, rel=1e-4)
+    assert stage.training_step(stage.network, batch, 0)["loss"].item() != pytest.approx(loss, rel=1e-3)
+
+
+def test_the_share_of_blended_samples(tiny: Tiny) -> None:
+    stage = build(tiny("depth-visible", "loss.blend=0.25", "loss.paste=0"))
+    dataset = build_dataset(tiny("depth-visible").data, 0, True, **stage.dataset_options)
+    seeds = [dataset[(epoch, k)]["seed"] for epoch in range(60) for k in range(len(dataset))]
+    changed = []
+    for seed in seeds:
+        item = collate([dataset[0]])
+        with torch.no_grad():
+            values = [
+                stage.training_step(stage.network, {**item, "infrared": infrared, "seed": torch.tensor([seed])}, 0)
+                for infrared in (item["infrared"], 1 - item["infrared"])
+            ]
+        changed.append(values[0]["loss"] != values[1]["loss"])
+    assert 0.17 < sum(changed) / len(changed) < 0.33
