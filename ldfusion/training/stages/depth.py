@@ -56,8 +56,7 @@ class DepthStage:
             chosen = (batch["seed"] // 1_000_000 % 1000 < 1000 * self.blend)[:, None, None, None].to(image.device)
             both = blend_sensors(batch["visible"], batch["infrared"], batch["seed"])
             image = torch.where(chosen, both if self.modality == "visible" else luma(both), image)
-            maps = [standardise(batch[f"depth_{sensor}"]) for sensor in ("visible", "infrared")]
-            target = torch.where(chosen, (maps[0] + maps[1]) / 2, target)
+            target = torch.where(chosen, _mean_label(batch), target)
         if self.paste > 0:
             image, target = paste_objects(image, target, batch["mask"], batch["seed"], self.paste)
         target = target - target.amin(dim=(1, 2, 3), keepdim=True)
@@ -73,15 +72,23 @@ class DepthStage:
         return {"loss": total, **losses}
 
     def validate(self, network: nn.Module, loader: DataLoader[dict[str, Any]], folder: Path) -> dict[str, float]:
-        """Spearman correlation with the teacher, and a picture: image, teacher, student."""
+        """Spearman correlation with the teacher, and a picture: image, teacher, student.
+
+        Of a student that learns from blends also ``spearman_laplacian``: of the pair fused by the Laplacian pyramid,
+        with the mean of both labels.
+        """
         device = next(network.parameters()).device
         scores: list[Tensor] = []
+        of_blends: list[Tensor] = []
         rows: list[Tensor] = []
         for number, batch in enumerate(loader):
             image, target = batch[self.modality].to(device), batch[f"depth_{self.modality}"].to(device)
-            prediction = network(image).float()
-            prediction = F.interpolate(prediction, target.shape[-2:], mode="bilinear", align_corners=False)
+            prediction = _read(network, image, target)
             scores.append(spearman(prediction, target))
+            if self.blend > 0:
+                both = laplacian_fusion(batch["visible"], batch["infrared"])
+                both, label = (both if self.modality == "visible" else luma(both)).to(device), _mean_label(batch)
+                of_blends.append(spearman(_read(network, both, label), label.to(device)))
             if number % 8 == 0 and len(rows) < 6:
                 maps = [
                     torch.from_numpy(colorize_depth(d[0, 0].cpu())).permute(2, 0, 1) / 255 for d in (target, prediction)
@@ -89,11 +96,23 @@ class DepthStage:
                 rows.append(torch.cat([image[0].expand(3, -1, -1).cpu(), *maps], dim=2))
         write_png(folder / "depth.png", torch.cat(rows, dim=1))
         values = torch.cat(scores)
-        return {"spearman": values.mean().item(), "spearman_min": values.min().item()}
+        figures = {"spearman": values.mean().item(), "spearman_min": values.min().item()}
+        if of_blends:
+            figures["spearman_laplacian"] = torch.cat(of_blends).mean().item()
+        return figures
 
     def export(self, network: nn.Module, folder: Path) -> None:
         assert isinstance(network, DepthStudent)
         network.save_pretrained(folder)
+
+
+def _mean_label(batch: dict[str, Any]) -> Tensor:
+    visible, infrared = (standardise(batch[f"depth_{sensor}"]) for sensor in ("visible", "infrared"))
+    return (visible + infrared) / 2
+
+
+def _read(network: nn.Module, image: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(network(image).float(), like.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def blend_sensors(visible: Tensor, infrared: Tensor, seeds: Tensor) -> Tensor:

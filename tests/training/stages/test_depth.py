@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from depth.align import standardise
+from depth.metrics import spearman
 from depth.network import DepthStudent
 from ldfusion.config import Experiment
 from ldfusion.data.pairs import build_dataset, collate, validation_loader
@@ -151,6 +152,20 @@ def test_a_blended_sample_is_labelled_by_both_maps(tiny: Tiny, modality: str) ->
     by_hand = {**batch, modality: both if modality == "visible" else luma(both), f"depth_{modality}": mean}
     assert stage.training_step(stage.network, by_hand, 0)["loss"].item() == pytest.approx(loss, rel=1e-4)
     assert stage.training_step(stage.network, batch, 0)["loss"].item() != pytest.approx(loss, rel=1e-3)
+
+
+def test_validation_reads_fused_images_where_training_showed_them(tiny: Tiny, tmp_path: Path) -> None:
+    stage = build(tiny("depth-infrared", "loss.blend=0.5"))
+    loader = validation_loader(build_dataset(tiny("depth-infrared").data, 0, False, **stage.dataset_options))
+    with torch.no_grad():
+        figures = stage.validate(stage.network.eval(), loader, tmp_path)
+        found = []
+        for batch in loader:
+            fused = laplacian_fusion(luma(batch["visible"]), batch["infrared"])
+            mean = sum(standardise(batch[f"depth_{sensor}"]) for sensor in MODALITIES) / 2
+            found.append(spearman(stage.network(fused), mean).item())
+    assert figures.keys() == {"spearman", "spearman_min", "spearman_laplacian"}
+    assert figures["spearman_laplacian"] == pytest.approx(sum(found) / len(found), abs=1e-3)
 
 
 def test_the_share_of_blended_samples(tiny: Tiny) -> None:
