@@ -18,6 +18,7 @@ from depth.metrics import spearman
 from depth.network import STRIDE, DepthStudent
 from depth.preview import colorize_depth
 from ldfusion.config import DataConfig, check_arguments, check_keys
+from ldfusion.errors import InputError
 from ldfusion.fusion.classical import laplacian_fusion, mean_fusion
 from ldfusion.fusion.losses import target_intensity
 from ldfusion.io.color import luma, with_luma
@@ -49,6 +50,9 @@ class DepthStage:
         self.rank = float(loss.get("rank", 0.0))
         self.paste = float(loss.get("paste", 0.5))
         self.blend = float(loss.get("blend", 0.0))
+        for name, share in (("paste", self.paste), ("blend", self.blend)):
+            if not 0 <= share <= 1:
+                raise InputError(f"loss.{name}={share:g}: must be a share of the samples, 0 to 1")
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
         image, target = batch[self.modality], standardise(batch[f"depth_{self.modality}"])

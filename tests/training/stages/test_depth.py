@@ -92,6 +92,8 @@ def test_the_export_loads(tiny: Tiny, tmp_path: Path) -> None:
         (["data.crop=[64,80]"], "multiples of 32"),
         (["model.width=[8,8,8,8]"], "did you mean 'widths'"),
         (["loss.alhpa=1"], "did you mean 'alpha'"),
+        (["loss.blend=1.5"], r"loss\.blend=1\.5: must be a share"),
+        (["loss.paste=-1"], r"loss\.paste=-1: must be a share"),
     ],
 )
 def test_mistakes(tiny: Tiny, words: list[str], expected: str) -> None:
