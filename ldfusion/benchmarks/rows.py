@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from captioning.evaluate import FrequentCaption, caption_scores
-from depth.align import standardise
 from depth.metrics import spearman
 from ldfusion.config import DataConfig
 from ldfusion.data.catalog import PairFiles, select_pairs
-from ldfusion.data.labels import read_captions, read_depth_label
+from ldfusion.data.labels import read_captions, read_depth_label, teacher_of
 from ldfusion.data.pairs import build_dataset, validation_loader
 from ldfusion.evaluation.suite import evaluate_tensors
 from ldfusion.evaluation.table import EvaluationTable
@@ -73,7 +72,7 @@ def depth_rows(pipe: LDFusionPipeline, root: Path, labels: Path) -> dict[str, fl
         }
         out = pipe(v, i)
         size = (teacher["visible"].shape[-2], teacher["visible"].shape[-1])
-        both = standardise(teacher["visible"]) + standardise(resize(teacher["infrared"], size))
+        both = teacher_of(teacher["visible"], teacher["infrared"])
         for name, prediction, target in (
             ("visible student", out.depth_visible, teacher["visible"]),
             ("infrared student", out.depth_infrared, resize(teacher["infrared"], size)),

@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from depth.align import standardise
 from ldfusion.errors import InputError
 from ldfusion.io.files import json_lines
+from ldfusion.io.size import resize
 
 MASK_CLASSES = ("background", "car", "person", "bike")
 """Names of the label ids of ``object_mask`` files (MSRS ids 0..3)."""
@@ -98,3 +100,17 @@ def read_labels(file: Path) -> Tensor:
             raise InputError(f"{file}: has colours; a label image holds one class id a pixel, in grey")
         ids = ids[..., 0]
     return torch.from_numpy(ids.astype(np.int64))
+
+
+def teacher_of(visible: Tensor, infrared: Tensor) -> Tensor:
+    """What an image that shows both sensors is compared with: the mean of the standardised depth labels of both.
+
+    Args:
+        visible: (B, 1, h, w), any scale and shift.
+        infrared: the same, any size.
+
+    Returns:
+        (B, 1, h, w).
+    """
+    size = (int(visible.shape[-2]), int(visible.shape[-1]))
+    return (standardise(visible) + standardise(resize(infrared, size))) / 2

@@ -24,11 +24,11 @@ from depth.twin import TwinDepth
 from ldfusion.config import DataConfig, Experiment, load
 from ldfusion.data.boxes import LabelBox, read_boxes
 from ldfusion.data.catalog import PairFiles, select_pairs
-from ldfusion.data.labels import read_depth_label, read_labels
+from ldfusion.data.labels import read_depth_label, read_labels, teacher_of
 from ldfusion.detection.base import load_detector
 from ldfusion.errors import InputError, LDFusionError
 from ldfusion.evaluation.report import markdown
-from ldfusion.evaluation.tasks.protocol import TASKS, TaskProtocol, TaskSample, teacher_of
+from ldfusion.evaluation.tasks.protocol import TASKS, TaskProtocol, TaskSample
 from ldfusion.evaluation.tasks.scenes import JUDGED, SENSORS, Fuse, TrainingScenes, judged_scenes
 from ldfusion.evaluation.tasks.scores import TaskScores, TaskTable
 from ldfusion.fusion.methods import load_method

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ldfusion.data.boxes import LabelBox, read_boxes
-from ldfusion.data.labels import depth_label_path, read_depth_label, read_labels
+from ldfusion.data.labels import depth_label_path, read_depth_label, read_labels, teacher_of
 from ldfusion.errors import InputError, LDFusionError
-from ldfusion.evaluation.tasks.protocol import TaskProtocol, TaskSample, teacher_of
+from ldfusion.evaluation.tasks.protocol import TaskProtocol, TaskSample
 from ldfusion.evaluation.tasks.scores import TaskTable
 from ldfusion.io.files import images_by_stem, match_pairs, some
 from ldfusion.io.image import read_visible

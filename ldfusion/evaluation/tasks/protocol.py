@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from depth.align import standardise
 from depth.metrics import depth_metrics, spearman
 from depth.twin import TwinDepth
 from ldfusion.config import nearest
@@ -211,12 +210,6 @@ class _Run:
         scores.set("mIoU", 100 * mean_iou(iou), "no class occurs")
         for name, value in iou.items():
             scores.set(f"IoU {name}", None if value is None else 100 * value, "the class does not occur")
-
-
-def teacher_of(visible: Tensor, infrared: Tensor) -> Tensor:
-    """Reference on a real pair: the mean of the teacher's standardised maps of both sensors, (1, 1, h, w)."""
-    size = (int(visible.shape[-2]), int(visible.shape[-1]))
-    return (standardise(visible) + standardise(resize(infrared, size))) / 2
 
 
 def _mean(values: Sequence[float]) -> float | None:

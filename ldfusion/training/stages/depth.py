@@ -9,15 +9,16 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from depth.align import standardise
+from depth.estimator import enlarge
 from depth.losses import rank_loss, ssi_loss
 from depth.metrics import spearman
 from depth.network import STRIDE, DepthStudent
 from depth.preview import colorize_depth
 from ldfusion.config import DataConfig, check_arguments, check_keys
+from ldfusion.data.labels import teacher_of
 from ldfusion.errors import InputError
 from ldfusion.fusion.classical import laplacian_fusion, mean_fusion
 from ldfusion.fusion.losses import target_intensity
@@ -59,8 +60,8 @@ class DepthStage:
         if self.blend > 0:
             chosen = (batch["seed"] // 1_000_000 % 1000 < 1000 * self.blend)[:, None, None, None].to(image.device)
             both = blend_sensors(batch["visible"], batch["infrared"], batch["seed"])
-            image = torch.where(chosen, both if self.modality == "visible" else luma(both), image)
-            target = torch.where(chosen, _mean_label(batch), target)
+            image = torch.where(chosen, self._as_read(both), image)
+            target = torch.where(chosen, teacher_of(batch["depth_visible"], batch["depth_infrared"]), target)
         if self.paste > 0:
             image, target = paste_objects(image, target, batch["mask"], batch["seed"], self.paste)
         target = target - target.amin(dim=(1, 2, 3), keepdim=True)
@@ -75,6 +76,10 @@ class DepthStage:
         total = losses["linear"] + self.root * losses["root"] + self.rank * losses["rank"]
         return {"loss": total, **losses}
 
+    def _as_read(self, fused: Tensor) -> Tensor:
+        """What this student sees of fused images (B, 3, H, W): their colours, or their luma."""
+        return fused if self.modality == "visible" else luma(fused)
+
     def validate(self, network: nn.Module, loader: DataLoader[dict[str, Any]], folder: Path) -> dict[str, float]:
         """Spearman correlation with the teacher, and a picture: image, teacher, student.
 
@@ -87,12 +92,12 @@ class DepthStage:
         rows: list[Tensor] = []
         for number, batch in enumerate(loader):
             image, target = batch[self.modality].to(device), batch[f"depth_{self.modality}"].to(device)
-            prediction = _read(network, image, target)
+            prediction = enlarge(network(image).float(), *target.shape[-2:])
             scores.append(spearman(prediction, target))
             if self.blend > 0:
-                both = laplacian_fusion(batch["visible"], batch["infrared"])
-                both, label = (both if self.modality == "visible" else luma(both)).to(device), _mean_label(batch)
-                of_blends.append(spearman(_read(network, both, label), label.to(device)))
+                both = self._as_read(laplacian_fusion(batch["visible"], batch["infrared"])).to(device)
+                label = teacher_of(batch["depth_visible"], batch["depth_infrared"]).to(device)
+                of_blends.append(spearman(enlarge(network(both).float(), *label.shape[-2:]), label))
             if number % 8 == 0 and len(rows) < 6:
                 maps = [
                     torch.from_numpy(colorize_depth(d[0, 0].cpu())).permute(2, 0, 1) / 255 for d in (target, prediction)
@@ -108,15 +113,6 @@ class DepthStage:
     def export(self, network: nn.Module, folder: Path) -> None:
         assert isinstance(network, DepthStudent)
         network.save_pretrained(folder)
-
-
-def _mean_label(batch: dict[str, Any]) -> Tensor:
-    visible, infrared = (standardise(batch[f"depth_{sensor}"]) for sensor in ("visible", "infrared"))
-    return (visible + infrared) / 2
-
-
-def _read(network: nn.Module, image: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(network(image).float(), like.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def blend_sensors(visible: Tensor, infrared: Tensor, seeds: Tensor) -> Tensor:

@@ -11,9 +11,10 @@ from torch import Tensor
 from depth.metrics import spearman
 from depth.twin import TwinDepth
 from ldfusion.data.boxes import LabelBox
+from ldfusion.data.labels import teacher_of
 from ldfusion.detection.base import Detections, Detector
 from ldfusion.errors import InputError
-from ldfusion.evaluation.tasks.protocol import TaskProtocol, TaskSample, teacher_of
+from ldfusion.evaluation.tasks.protocol import TaskProtocol, TaskSample
 from ldfusion.evaluation.tasks.scores import TaskScores, TaskTable
 from ldfusion.segmentation.network import SegmentationNetwork
 
