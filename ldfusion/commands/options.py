@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 METHODS = ("ldfusion", "zero-learning", "alpha", "laplacian", "mean", "seafusion")
 """Names of `ldfusion.fusion.methods`, known here without loading it."""
 
+TONES = ("natural", "contrast", "bright")
+"""Names of `ldfusion.fusion.tone`, likewise."""
+
 _OVERLAYS = ("alpha", "zero-learning")
 _GUIDED = "ldfusion"
 
@@ -96,6 +99,12 @@ def add_guidance(parser: argparse.ArgumentParser) -> None:
         help="noise levels of the diffusion features, like 5,50,100 (default: those the weights were trained with)",
     )
     parser.add_argument(
+        "--tone",
+        choices=TONES,
+        help="how the fused image is toned: natural, contrast (deeper shadows, brighter lights) or bright "
+        "(default: natural)",
+    )
+    parser.add_argument(
         "--seed",
         type=values.seed,
         metavar="N",
@@ -156,7 +165,7 @@ def check_method(args: argparse.Namespace) -> None:
     if args.alpha is not None and args.method not in _OVERLAYS:
         raise InputError(f"--alpha is for the methods {' and '.join(_OVERLAYS)}, not for '{args.method}'")
     if args.method != _GUIDED:
-        for name in ("prompt", "timesteps", "weights"):
+        for name in ("prompt", "timesteps", "tone", "weights"):
             if getattr(args, name, None) is not None:
                 raise InputError(f"--{name} is for the method '{_GUIDED}', not for '{args.method}'")
 
@@ -172,5 +181,5 @@ def load_fusion(args: argparse.Namespace) -> FusionMethod:
 
     check_method(args)
     if args.method == _GUIDED:
-        return SentenceFusion(load_pipeline(args), args.prompt, args.seed, args.timesteps)
+        return SentenceFusion(load_pipeline(args), args.prompt, args.seed, args.timesteps, args.tone or "natural")
     return load_method(args.method, choose_device(args.device), alpha=args.alpha)
