@@ -35,7 +35,14 @@ def test_scores_of_files(folders: Path) -> None:
     table = evaluate_pairs({"ours": folders / "ours"}, folders / "visible", folders / "infrared")
     assert table.metrics == DEFAULT and table.problems == []
     grey = [np.asarray(Image.open(folders / kind / "b.png").convert("L")) for kind in ("ours", "visible", "infrared")]
-    expected = compute_metrics(*(torch.from_numpy(image.copy()).float()[None, None] for image in grey))
+    colours = [
+        torch.from_numpy(np.array(Image.open(folders / kind / "b.png"))).permute(2, 0, 1)[None]
+        for kind in ("ours", "visible")
+    ]
+    expected = compute_metrics(
+        *(torch.from_numpy(image.copy()).float()[None, None] for image in grey), colours=(colours[0], colours[1])
+    )
+    assert expected["colour"].item() > 10
     for name, value in expected.items():
         if value.isnan():  # MS-SSIM of an image this small
             assert table.methods["ours"].rows["b"][name] is None
@@ -56,6 +63,20 @@ def test_tensors_score_like_the_files_they_are_written_to(folders: Path) -> None
     memory = evaluate_tensors({"ours": images["ours"]}, images["visible"], images["infrared"], names=list("abc"))
     files = evaluate_pairs({"ours": folders / "ours"}, folders / "visible", folders / "infrared")
     assert memory.methods["ours"].rows == files.methods["ours"].rows
+
+
+def test_a_grey_image_has_no_colour_error(folders: Path) -> None:
+    for stem in "abc":
+        write(folders / "grey" / f"{stem}.png", 7)
+    Image.open(folders / "grey" / "a.png").convert("RGB").save(folders / "grey" / "a.png")
+    methods = {"ours": folders / "ours", "grey": folders / "grey"}
+    table = evaluate_pairs(methods, folders / "visible", folders / "infrared", metrics=["colour", "EN"])
+    assert table.methods["ours"].mean("colour") > 10 and table.methods["grey"].mean("colour") is None
+    assert table.notes() == ["n/a: colour of grey, a, b, c: the fused or the visible image is grey"]
+    tensors = torch.rand(1, 20, 20), torch.rand(3, 20, 20)
+    for fused, visible in (tensors, tensors[::-1]):
+        memory = evaluate_tensors({"m": [fused]}, [visible], [tensors[0]], metrics=["colour"])
+        assert memory.methods["m"].rows["0"]["colour"] is None
 
 
 def test_missing_fused_image_is_one_line(folders: Path) -> None:
