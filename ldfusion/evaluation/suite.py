@@ -50,19 +50,42 @@ def evaluate_pairs(
         InputError: an unknown metric or convention, a missing or empty folder, no matching names, or nothing that could
             be evaluated at all.
     """
-    rules = get_convention(convention)
-    columns = rules.select(metrics)
+    get_convention(convention).select(metrics)  # a wrong name is told before any folder is listed
     pairs = match_pairs(visible, infrared)
     files = {method: _fused_files(folder, pairs[0][0]) for method, folder in fused.items()}
-    table = EvaluationTable.empty(rules, columns, fused, pairs.report())
-    for method, found in files.items():
+    return evaluate_files(files, pairs, metrics, device, convention, fused, pairs.report())
+
+
+def evaluate_files(
+    fused: Mapping[str, Mapping[str, Path]],
+    pairs: Sequence[NamedPair],
+    metrics: Sequence[str] | None = None,
+    device: str | torch.device = "cpu",
+    convention: str = "plain",
+    places: Mapping[str, object] | None = None,
+    problems: Iterable[str] = (),
+) -> EvaluationTable:
+    """`evaluate_pairs` of files from anywhere, under names of the caller's choice.
+
+    Args:
+        fused: method name -> name of a pair -> its fused image; pairs may be missing.
+        pairs: (name, visible file, infrared file) each.
+        places: what a message calls the images of a method; the method's name by default.
+        problems: lines that go before those found here.
+
+    Raises:
+        InputError: as `evaluate_pairs`.
+    """
+    rules = get_convention(convention)
+    table = EvaluationTable.empty(rules, rules.select(metrics), fused, problems)
+    for method, found in fused.items():
         missing = [name for name, _, _ in pairs if name not in found]
         if missing:
-            table.problems.append(f"{fused[method]}: no fused image for {some(missing)}")
+            table.problems.append(f"{(places or {}).get(method, method)}: no fused image for {some(missing)}")
 
     def work(pair: NamedPair) -> _Measured:
         name, visible_file, infrared_file = pair
-        present = {method: found[name] for method, found in files.items() if name in found}
+        present = {method: found[name] for method, found in fused.items() if name in found}
         if not present:
             return _Measured()
         try:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from ldfusion.errors import InputError
 from ldfusion.evaluation.metrics import DEFAULT, compute_metrics
-from ldfusion.evaluation.suite import evaluate_pairs, evaluate_tensors, luma_codes
+from ldfusion.evaluation.suite import evaluate_files, evaluate_pairs, evaluate_tensors, luma_codes
 
 SIZE = (44, 50)
 
@@ -95,6 +95,18 @@ def test_bad_images_are_named_and_the_others_evaluated(folders: Path) -> None:
     size, unreadable = table.problems
     assert "a.png" in size and "50x40" in size and "50x44" in size
     assert "b.png" in unreadable and "\n" not in unreadable
+
+
+def test_files_from_anywhere_under_names_of_ones_own(folders: Path) -> None:
+    visible, infrared = folders / "visible", folders / "infrared"
+    pairs = [(f"set/{stem}", visible / f"{stem}.png", infrared / f"{stem}.png") for stem in "ab"]
+    fused = {"ours": {"set/a": folders / "ours" / "a.png", "set/b": folders / "ours" / "b.png"}, "part": {}}
+    fused["part"]["set/b"] = folders / "ours" / "b.png"
+    table = evaluate_files(fused, pairs, ["EN"])
+    assert list(table.methods["ours"].rows) == ["set/a", "set/b"] and list(table.methods["part"].rows) == ["set/b"]
+    assert table.problems == ["part: no fused image for set/a"]
+    whole = evaluate_pairs({"ours": folders / "ours"}, visible, infrared, ["EN"])
+    assert table.methods["ours"].rows["set/b"] == whole.methods["ours"].rows["b"]
 
 
 def test_single_files(folders: Path) -> None:
