@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ldfusion.pipeline import LDFusionPipeline
 
 
-METHODS = ("ldfusion", "zero-learning", "alpha", "laplacian", "mean", "seafusion")
+METHODS = ("ldfusion", "zero-learning", "alpha", "laplacian", "mean", "maximum", "maximum-stretched", "seafusion")
 """Names of `ldfusion.fusion.methods`, known here without loading it."""
 
 TONES = ("natural", "contrast", "bright")
@@ -73,7 +73,8 @@ def add_method(parser: argparse.ArgumentParser) -> None:
         choices=METHODS,
         default=METHODS[0],
         help="how to fuse: ldfusion, the guided pipeline; zero-learning, saliency and VGG features; alpha, an overlay; "
-        "laplacian, pyramids; mean; seafusion, the GRDB network (default: %(default)s)",
+        "laplacian, pyramids; mean; maximum, the brighter of both, also stretched to the full range; seafusion, the "
+        "GRDB network (default: %(default)s)",
     )
     parser.add_argument(
         "--alpha",
