@@ -66,8 +66,11 @@ class Fuser(nn.Module):
         Returns:
             (B, AXES, COEFFICIENTS, R, h', w'), see `ldfusion.fusion.grid`.
         """
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.train_extractor):
-            features = self.extractor(stack, noise, timesteps)
+        if not self.decoder.config["timesteps"]:
+            features = [stack] * len(self.decoder.levels)  # not looked at
+        else:
+            with torch.set_grad_enabled(torch.is_grad_enabled() and self.train_extractor):
+                features = self.extractor(stack, noise, timesteps)
         grid: Tensor = self.decoder(features, stack, text, tone, steady)
         return grid
 

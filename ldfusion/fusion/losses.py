@@ -119,6 +119,18 @@ def outside_loss(image: Tensor) -> Tensor:
     return (torch.relu(image - 1) + torch.relu(-image)).mean()
 
 
+def clipping_loss(fused: Tensor, first: Tensor, second: Tensor, margin: float = 0.015) -> Tensor:
+    """How far the fused luma goes into the last grey levels at either end where no source does (ours).
+
+    Args:
+        fused, first, second: luma (B, 1, H, W).
+        margin: of these levels, of 1.
+    """
+    high = torch.maximum(first, second).clamp_min(1 - margin)
+    low = torch.minimum(first, second).clamp_max(margin)
+    return (torch.relu(fused - high) + torch.relu(low - fused)).mean()
+
+
 def roughness(grid: Tensor) -> Tensor:
     """Mean squared step to the next node, summed over the range axis and both axes of position (ours).
 

@@ -92,6 +92,14 @@ def test_outside_counts_what_would_be_clipped() -> None:
     assert losses.outside_loss(image).item() == pytest.approx((0.5 + 0.25) / 4)
 
 
+def test_clipping_counts_what_neither_source_clips() -> None:
+    first, second = grey([[1.0, 0.5, 0.0, 0.5, 0.99]]), grey([[0.2, 0.5, 0.3, 0.5, 0.5]])
+    fused = grey([[1.0, 1.0, 0.0, 0.0, 0.99]])
+    found = losses.clipping_loss(fused, first, second, margin=0.1)
+    assert found.item() == pytest.approx((0 + 0.1 + 0 + 0.1 + 0) / 5)
+    assert losses.clipping_loss(grey([[0.9, 0.1]]), grey([[0.5, 0.5]]), grey([[0.5, 0.5]]), margin=0.1) == 0
+
+
 def test_roughness_is_zero_for_a_constant_grid_and_sees_every_axis() -> None:
     grid = torch.randn(1, 2, 3, 1, 1, 1).expand(1, 2, 3, 4, 5, 6)
     assert losses.roughness(grid) == 0

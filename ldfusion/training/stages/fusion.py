@@ -39,8 +39,8 @@ WORDS = {
     "person": ("person", "people", "pedestrian"),
     "bike": ("bicycle", "motorcycle", "bike"),
 }
-FEATURES = ("diffusion", "plain")
-REPORTED = ("EN", "MI", "VIF", "SF", "SD", "Qabf", "SCD", "CC", "Nabf")
+FEATURES = ("diffusion", "plain", "none")
+REPORTED = ("EN", "MI", "VIF", "SF", "SD", "Qabf", "SCD", "CC", "Nabf", "clipped")
 GLARE = 0.1
 """Grey levels of 1 by which a light is held back at least where its own loss counts."""
 
@@ -70,6 +70,7 @@ class FusionLoss:
     maximum: float = 0.4
     novelty: float = 4.0
     outside: float = 15.0
+    clipping: float = 0.0
     smooth: float = 0.3
     glare: float = 0.5
     colour: float = 1.0
@@ -105,9 +106,9 @@ class FusionStage:
     """Trains the decoder of a `Fuser`; the denoiser, both depth students and the text encoder stay frozen.
 
     ``model`` holds ``decoder`` (``widths``, ``hidden`` and ``nodes`` of `FusionDecoder`), ``timesteps``, ``schedule``,
-    ``features`` (``diffusion``, or ``plain``: the same network untrained, fed once with the clean stack and trained
-    along), ``guided`` (False: without language) and the folders of ``denoiser``, ``depth_visible``,
-    ``depth_infrared``, ``text`` (default: embedded).
+    ``features`` (``diffusion``; ``plain``: the same network untrained, fed once with the clean stack and trained along;
+    ``none``: the decoder sees the clean stack alone), ``guided`` (False: without language) and the folders of
+    ``denoiser``, ``depth_visible``, ``depth_infrared``, ``text`` (default: embedded).
     """
 
     dataset_options: ClassVar[dict[str, bool]] = {"depth": True, "masks": True, "captions": True, "native": True}
@@ -151,7 +152,7 @@ class FusionStage:
         if plain:
             c = unet.config
             unet = build_denoiser(c.block_out_channels, c.layers_per_block, c.norm_num_groups, c.add_attention)
-        extractor = FeatureExtractor(unet, schedule, () if plain else timesteps)
+        extractor = FeatureExtractor(unet, schedule, timesteps if features == "diffusion" else ())
         self.text: TextEncoder | None = None
         if guided:
             self.text = TextEncoder.from_pretrained(component_folder("text_encoder", text)).requires_grad_(False).eval()
@@ -162,7 +163,8 @@ class FusionStage:
             for name, path in (("depth_visible", depth_visible), ("depth_infrared", depth_infrared))
         ]
         options = dict(decoder or {})
-        options |= {"feature_channels": extractor.channels, "timesteps": max(1, len(extractor.timesteps))}
+        seen = 0 if features == "none" else max(1, len(extractor.timesteps))
+        options |= {"feature_channels": extractor.channels, "timesteps": seen}
         options["text_dim"] = self.text.dim if self.text is not None else 0
         try:
             network = FusionDecoder(**options)
@@ -228,6 +230,7 @@ class FusionStage:
             "maximum": losses.intensity_loss(y, target),
             "novelty": losses.novelty_loss(y, first, second),
             "outside": losses.outside_loss(fused),
+            "clipping": losses.clipping_loss(y, first, second),
             "glare": losses.region_loss(y, target, (blinded > GLARE)),
             "colour": losses.colour_loss(fused, batch["visible"]),
             "region": losses.region_loss(y, target, targets),

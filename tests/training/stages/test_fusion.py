@@ -23,7 +23,7 @@ from ldfusion.training.loop import train
 from ldfusion.training.stages.fusion import COMMANDS, FusionStage, named_targets
 
 LOSSES = (
-    *("laplacian", "gradient", "maximum", "novelty", "outside", "glare", "colour", "region", "smooth"),
+    *("laplacian", "gradient", "maximum", "novelty", "outside", "clipping", "glare", "colour", "region", "smooth"),
     *("EN", "MI", "VIF", "SF", "SD", "Qabf", "SCD", "floor_vif", "floor_mi", "depth"),
 )
 Fusion = Callable[..., Experiment]
@@ -64,7 +64,9 @@ def a_batch(stage: FusionStage, experiment: Experiment, count: int = 4, epoch: i
     return collate([dataset[(epoch, k)] for k in range(count)])
 
 
-@pytest.mark.parametrize("words", [(), ("model.guided=false",), ("model.features=plain",)])
+@pytest.mark.parametrize(
+    "words", [(), ("model.guided=false",), ("model.features=plain",), ("model.features=none",), ("model.timesteps=[]",)]
+)
 def test_a_step_trains_every_weight_that_is_not_frozen(fusion: Fusion, words: tuple[str, ...]) -> None:
     experiment = fusion(*words)
     stage = build(experiment)
