@@ -64,7 +64,8 @@ def _fusion(args: argparse.Namespace) -> str:
     from ldfusion.evaluation.suite import evaluate_files
     from ldfusion.io.files import atomic_write, check_output_folder
 
-    columns = get_convention("plain").select(PANEL if args.metrics is None else args.metrics.split(","))
+    wanted = PANEL if args.metrics is None else [name.strip() for name in args.metrics.split(",")]
+    columns = get_convention("plain").select(wanted)
     if args.output is not None:
         check_output_folder(args.output)
     pairs, given = validation_pairs(args.data), methods(args.fused)

@@ -49,7 +49,7 @@ def test_three_tables_a_file_and_a_sheet(two_sets: Path, tmp_path: Path, capsys:
 
     changed = tmp_path / "images" / "mean" / "msrs_1D.png"
     write_png(changed, torch.zeros(3, 48, 64))
-    assert main([*words, "--save", str(tmp_path / "images"), "--metrics", "en,SD"]) == 0
+    assert main([*words, "--save", str(tmp_path / "images"), "--metrics", "en, SD"]) == 0
     second = capsys.readouterr().out
     assert "| method | images | EN | SD | rank |" in second
     assert second.count("| mean | 2 |") == 2 and out.count("| mean | 2 |") == 2
