@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import resource
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -35,6 +38,34 @@ def _scene(rng: np.random.Generator, side: int) -> tuple[np.ndarray, np.ndarray,
     noise = rng.normal(0, 0.02, (HEIGHT, WIDTH, 4))
     codes = (np.clip(np.dstack([visible, infrared]) + noise, 0, 1) * 255).round().astype(np.uint8)
     return codes[..., :3], codes[..., 3], np.where(person, 2, 0).astype(np.uint8), depth
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs an accelerator where there is none."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if "gpu" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="PyTorch finds no GPU on this machine"))
+
+
+@pytest.fixture(scope="session")
+def device_guard() -> ModuleType:
+    """The module ``tests/device_guard.py``."""
+    spec = importlib.util.spec_from_file_location("device_guard", Path(__file__).with_name("device_guard.py"))
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(params=["pretended", pytest.param("gpu", marks=pytest.mark.gpu)])
+def accelerator(request: pytest.FixtureRequest, device_guard: ModuleType) -> Iterator[torch.device]:
+    """Each test that asks for it runs on the pretended accelerator, and once more on a GPU where there is one."""
+    if request.param == "gpu":
+        yield torch.device("cuda")
+    else:
+        with device_guard.pretended_accelerator() as device:
+            yield device
 
 
 @pytest.fixture(scope="session")
