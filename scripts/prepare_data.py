@@ -1,4 +1,5 @@
-"""Prepare training data: ``prepare_data.py depth`` makes the pseudo-labels of the depth and fusion stages."""
+"""Prepare training data: ``depth`` makes the pseudo-labels of the depth and fusion stages, ``align`` moves the infrared
+images of sets that are registered almost to where they should be."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from pathlib import Path
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parse, find the pairs, label them."""
+    """Parse and do it."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="what", required=True)
     depth = commands.add_parser("depth", help="teacher's depth of every image; resumable")
@@ -22,8 +23,15 @@ def main(argv: list[str] | None = None) -> int:
     depth.add_argument("--half", action="store_true", help="run the teacher in bfloat16")
     depth.add_argument("--device", default="cpu")
     depth.add_argument("-o", "--output", type=Path, required=True, help="folder of the labels (data.labels)")
+    align = commands.add_parser("align", help="infrared images onto the visible ones of the same rig; resumable")
+    align.add_argument("--data", type=Path, required=True, help="folder of the data sets")
+    align.add_argument("--datasets", nargs="+", default=["msrs"], help="rows of datasets.yaml; the others are linked")
+    align.add_argument("-o", "--output", type=Path, required=True, help="folder of the aligned data sets (data.root)")
     args = parser.parse_args(argv)
+    return _align(args) if args.what == "align" else _depth(args)
 
+
+def _depth(args: argparse.Namespace) -> int:
     from ldfusion.data.catalog import select_pairs
     from ldfusion.errors import LDFusionError
 
@@ -36,6 +44,20 @@ def main(argv: list[str] | None = None) -> int:
         print(f"prepare_data: {error}", file=sys.stderr)
         return error.exit_code
     print(f"{made} labels made, {2 * len(pairs) - made} there before; in {args.output}")
+    return 0
+
+
+def _align(args: argparse.Namespace) -> int:
+    from ldfusion.data.align import align_datasets
+    from ldfusion.errors import LDFusionError
+
+    try:
+        for dataset, found in align_datasets(args.data, args.datasets, args.output).items():
+            own = sum(pair["believed"] for pair in found["pairs"].values())
+            print(f"{dataset}: {len(found['pairs'])} pairs aligned, {own} of them with a shift of their own")
+    except LDFusionError as error:
+        print(f"prepare_data: {error}", file=sys.stderr)
+        return error.exit_code
     return 0
 
 

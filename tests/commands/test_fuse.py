@@ -75,7 +75,10 @@ def test_every_result_of_a_folder(pairs: Path, weights: str, capsys: pytest.Capt
         assert line["caption"]
 
 
-@pytest.mark.parametrize(("method", "more"), [("alpha", ["--alpha", "0.6"]), ("laplacian", []), ("zero-learning", [])])
+@pytest.mark.parametrize(
+    ("method", "more"),
+    [("alpha", ["--alpha", "0.6"]), *((name, []) for name in ("laplacian", "zero-learning", "maximum-stretched"))],
+)
 def test_other_methods_write_image_panel_and_line(
     method: str, more: list[str], pairs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -40,7 +40,10 @@ from ldfusion.segmentation.network import SegmentationNetwork, load_segmenter
 from ldfusion.training.overrides import split_overrides
 from ldfusion.weights import component_folder
 
-METHODS = ("visible", "infrared", "mean", "laplacian", "zero-learning", "seafusion", "ldfusion")
+METHODS = (
+    *("visible", "infrared", "mean", "maximum", "maximum-stretched", "laplacian"),
+    *("zero-learning", "seafusion", "ldfusion"),
+)
 CONFIGS = {"segmentation": "configs/task-segmentation.yaml", "depth": "configs/task-depth.yaml"}
 """What is trained anew for every method."""
 
