@@ -21,6 +21,11 @@ import torch
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the programs that tests launch
 
+# Two threads would meet after every operation of these small networks, which takes longer than the operation; the
+# second core has the second process of `pytest -n 2`.
+torch.set_num_threads(1)
+cv2.setNumThreads(1)
+
 HEIGHT, WIDTH, PAIRS = 80, 96, 8
 
 
@@ -46,6 +51,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if "gpu" in item.keywords:
                 item.add_marker(pytest.mark.skip(reason="PyTorch finds no GPU on this machine"))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Benchmarks set the number of threads for the rest of the process."""
+    yield
+    if torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

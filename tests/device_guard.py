@@ -106,28 +106,8 @@ def _compute(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """One operation: checked, computed on the CPU, its results put where they belong."""
     wrappers: dict[int, AcceleratorTensor] = {}
     plain: list[Tensor] = []
-
-    def bare(value: Any) -> Any:
-        """The value with the tensors that are held; not `tree_map`, which takes longer than most operations here."""
-        if isinstance(value, Tensor):
-            if not isinstance(value, AcceleratorTensor):
-                plain.append(value)
-                return value
-            wrappers[id(value.held)] = value
-            return value.held
-        if isinstance(value, list | tuple):
-            return [bare(x) for x in value]
-        return CPU if isinstance(value, torch.device) and value == ACCELERATOR else value
-
-    def placed(value: Any) -> Any:
-        if isinstance(value, list | tuple):
-            return type(value)([placed(x) for x in value])
-        if not isinstance(value, Tensor) or not there:
-            return value
-        # the same tensor again: it was changed in place
-        return wrappers[id(value)] if id(value) in wrappers else AcceleratorTensor(value)
-
-    held_args, held_kwargs = bare(args), {key: bare(value) for key, value in kwargs.items()}
+    held_args = _bare(args, wrappers, plain)
+    held_kwargs = {key: _bare(value, wrappers, plain) for key, value in kwargs.items()}
     wanted, packet = kwargs.get("device"), func.overloadpacket
     if wrappers and plain and packet not in _COPIES:
         _check(func, packet, args, plain)
@@ -136,7 +116,32 @@ def _compute(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         there = isinstance(args[0], AcceleratorTensor)
     if there and kwargs.get("generator") is not None:
         raise MixedDevicesError(f"{func}: numbers on the accelerator are asked of a generator of the CPU")
-    return placed(func(*held_args, **held_kwargs))
+    result = func(*held_args, **held_kwargs)
+    return _placed(result, wrappers) if there else result
+
+
+# Neither `tree_map`, which takes longer than most operations here, nor functions within `_compute`, which would live on
+# with the tensors until the garbage is collected: `nn.Module.to` swaps no parameter that somebody else holds.
+def _bare(value: Any, wrappers: dict[int, AcceleratorTensor], plain: list[Tensor]) -> Any:
+    """An argument with the tensors that are held; takes down which they were, and the tensors of the CPU."""
+    if isinstance(value, Tensor):
+        if not isinstance(value, AcceleratorTensor):
+            plain.append(value)
+            return value
+        wrappers[id(value.held)] = value
+        return value.held
+    if isinstance(value, list | tuple):
+        return [_bare(x, wrappers, plain) for x in value]
+    return CPU if isinstance(value, torch.device) and value == ACCELERATOR else value
+
+
+def _placed(value: Any, wrappers: Mapping[int, AcceleratorTensor]) -> Any:
+    """A result on the accelerator; a tensor that was changed in place is the argument that it came as."""
+    if isinstance(value, list | tuple):
+        return type(value)([_placed(x, wrappers) for x in value])
+    if not isinstance(value, Tensor):
+        return value
+    return wrappers[id(value)] if id(value) in wrappers else AcceleratorTensor(value)
 
 
 def _check(func: Any, packet: Any, args: Sequence[Any], plain: Sequence[Tensor]) -> None:

@@ -32,8 +32,6 @@ MORE: dict[str, tuple[str, ...]] = {
 """Settings of the recipes that bring more of a stage onto the device."""
 STOPS = {"seafusion": (2, 3)}
 """Steps after which a run is stopped and resumed, where the first two do not show all that a stage does."""
-OPEN = {"fusion": "FusionStage.validate hands `losses.emphasis` the named targets on the CPU"}
-"""Recipes of stages that do not yet work on an accelerator, and why."""
 
 
 def test_every_stage_has_a_recipe_that_is_tried_here() -> None:
@@ -50,13 +48,7 @@ def captions(data_root: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize(
-    "recipe",
-    [
-        pytest.param(name, marks=[pytest.mark.xfail(strict=True, reason=OPEN[name])] if name in OPEN else [])
-        for name in TINY
-    ],
-)
+@pytest.mark.parametrize("recipe", TINY)
 def test_a_stage_trains_validates_and_resumes_on_an_accelerator(
     recipe: str, accelerator: torch.device, tiny: Callable[..., Experiment], weights: str, captions: Path
 ) -> None:
