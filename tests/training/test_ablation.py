@@ -8,7 +8,7 @@ import pytest
 from ldfusion.config import load
 from ldfusion.errors import InputError
 from ldfusion.training.ablation import COLUMNS, TERMS, VARIANTS, ablate, table
-from ldfusion.training.stages.fusion import FusionLoss
+from ldfusion.training.stages.fusion_loss import FusionLoss
 
 
 def test_variants_are_overrides_of_the_fusion_configuration() -> None:
