@@ -150,6 +150,8 @@ class TrainConfig:
     """End after this step all the same; 0: after the last."""
     init: str = ""
     """Folder of exported weights to start from (fine-tuning); empty: random."""
+    init_fewer: bool = False
+    """``init`` may be of a network with fewer classes: they become the first ones here, the others start at random."""
     batch: int = 8
     """Samples of one optimiser step, over all processes and accumulation steps together."""
     accumulate: int = 1

@@ -81,7 +81,22 @@ def _video(args: argparse.Namespace) -> str:
     return render_rows(measure_clips(args.data, methods, registrars, args.seconds, args.output), args.seconds)
 
 
+def _segmentation_arguments(parser: argparse.ArgumentParser) -> None:
+    add_data(parser)
+    parser.add_argument("--networks", nargs="+", default=[""], help="folders (default: the embedded network)")
+    parser.add_argument("--sources", nargs="+", default=["visible", "infrared", "laplacian"], help="kinds of images")
+
+
+def _segmentation(args: argparse.Namespace) -> str:
+    from ldfusion.evaluation.segmentation import segmentation_table
+
+    return segmentation_table(args.data, args.networks, args.sources)
+
+
 BENCHMARKS = {
+    "segmentation": Benchmark(
+        "segmentation networks on the validation pairs with true masks", _segmentation_arguments, _segmentation
+    ),
     "metrics": Benchmark("the six metrics of the validation pairs, beside plain NumPy", _metrics_arguments, _metrics),
     "tasks": Benchmark("segmentation, detection and depth of every fusion method", _tasks_arguments, _tasks),
     "registration": Benchmark("registration methods on real and warped pairs", _registration_arguments, _registration),

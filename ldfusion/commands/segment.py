@@ -2,7 +2,8 @@
 
 For each image NAME: OUT/labels/NAME.png (8 bit, class ids) and OUT/overlay/NAME.png (the image under the colours of its
 classes). OUT/legend.png and OUT/legend.json say which id and colour is which class. The weights inside the package know
-car, person and bike, on visible, infrared and fused images. Folders stand for the images in them.
+the classes of MSRS (car, person, bike, curve, car stop, guardrail, colour cone, bump), on visible, infrared and fused
+images. Folders stand for the images in them.
 """
 
 from __future__ import annotations

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+from torch import Tensor
 
 from ldfusion.data.labels import MASK_CLASSES
 from ldfusion.errors import InputError
@@ -26,6 +28,8 @@ SENSORS = {"visible": 1, "infrared": 2}
 """Bits of the field ``seen``."""
 SAME_OBJECT = 0.5
 """Intersection over union from which two boxes of one class are one object."""
+LEAST_PART = 1 / 2500
+"""Share of the image from which a part of a mask is an object to be found: 123 pixels of 640x480."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,26 @@ def iou(a: tuple[float, float, float, float], b: tuple[float, float, float, floa
         return 0.0
     shared = width * height
     return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
+
+
+def mask_boxes(mask: Tensor, least: float = LEAST_PART) -> list[LabelBox]:
+    """A box around every connected part of a true mask that is a car, a person or a bike.
+
+    Parts touch by their sides or corners; objects of one class that touch are one part. Smaller ones are left out.
+
+    Args:
+        mask: class ids (H, W), MSRS.
+        least: area of a part, as a share of the image.
+    """
+    ids = mask.numpy()
+    found = []
+    for label in range(len(BOX_CLASSES)):
+        member = (ids == label + 1).astype(np.uint8)
+        _, _, statistics, _ = cv2.connectedComponentsWithStats(member, connectivity=8)
+        for left, top, width, height, area in statistics[1:].tolist():  # the first is the background
+            if area >= least * ids.size:
+                found.append(LabelBox(label, (left, top, left + width, top + height)))
+    return found
 
 
 def to_array(boxes: Iterable[LabelBox]) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -16,12 +16,13 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
 
 @dataclass(frozen=True)
 class PairFiles:
-    """The files of one pair; ``name`` is ``dataset/stem``."""
+    """The files of one pair; ``name`` is ``dataset/stem``, ``label_set`` says what the ids of its labels mean."""
 
     name: str
     visible: Path
     infrared: Path
     labels: Path | None = None
+    label_set: str = ""
 
     @property
     def dataset(self) -> str:
@@ -85,13 +86,34 @@ def find_pairs(root: str | Path, dataset: str) -> list[PairFiles]:
     prefix = row.get("prefix", {})
     visible = _stems(base, row["visible"], prefix.get("visible", ""))
     infrared = _stems(base, row["infrared"], prefix.get("infrared", ""))
-    labels = _stems(base, row["labels"], "") if "labels" in row else {}
+    folder, label_set = _label_folder(base, row)
+    labels = _stems(base, folder, "") if folder else {}
     both = sorted(visible.keys() & infrared.keys())
     if not both:
         raise InputError(
             f"{base}: no pair found; expected image files of equal names in '{row['visible']}' and '{row['infrared']}'"
         )
-    return [PairFiles(f"{dataset}/{s}", visible[s], infrared[s], labels.get(s)) for s in both]
+    return [
+        PairFiles(f"{dataset}/{s}", visible[s], infrared[s], labels.get(s), label_set if s in labels else "")
+        for s in both
+    ]
+
+
+def _label_folder(base: Path, row: dict[str, Any]) -> tuple[str, str]:
+    """The best folder of masks that is there, and their label set; empty without any."""
+    return next(((name, known) for name, known in row.get("labels", {}).items() if (base / name).is_dir()), ("", ""))
+
+
+def second_best_labels(pairs: Iterable[PairFiles]) -> list[str]:
+    """One line for each data set whose masks are not the best ones that it is published with."""
+    folders = {pair.dataset: pair.labels.parent for pair in pairs if pair.labels is not None}
+    rows = catalog() if folders else {}
+    lines = []
+    for dataset, folder in folders.items():
+        best = next(iter(rows.get(dataset, {}).get("labels", {})), folder.name)
+        if folder.name != best:
+            lines.append(f"{folder.parent / best}: no such folder; masks of '{dataset}' are those of {folder.name}")
+    return lines
 
 
 def read_split(file: Path) -> list[str]:

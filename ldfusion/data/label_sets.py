@@ -30,6 +30,23 @@ class LabelSet:
     def __len__(self) -> int:
         return len(self.names)
 
+    def read(self, labels: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """Masks of the ids of MSRS in terms of these classes, where these are all or the first of them.
+
+        Args:
+            labels: class ids (B, H, W).
+            known: (B,) how many ids the mask of each sample tells apart: 9, or 4 of a pseudo-mask.
+
+        Returns:
+            The labels, in which a class that is none of these is background, and (B,) how many of these classes each
+            mask knows: the background of a mask may be any class that it does not know.
+        """
+        every = torch.full_like(known, len(self))
+        if self.names != tuple(_MFNET)[: len(self)]:
+            return labels, every  # classes of the user's own
+        other = (labels >= len(self)) & (labels < known[:, None, None])
+        return torch.where(other, torch.zeros_like(labels), labels), torch.minimum(known, every)
+
     def check(self, labels: Tensor, where: str) -> None:
         """Raise `InputError` when ``labels`` holds an id that is neither one of these classes nor `IGNORED`."""
         bad = labels[(labels < 0) | ((labels >= len(self)) & (labels != IGNORED))]

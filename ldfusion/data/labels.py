@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from depth.align import standardise
@@ -16,7 +16,7 @@ from ldfusion.io.files import json_lines
 from ldfusion.io.size import resize
 
 MASK_CLASSES = ("background", "car", "person", "bike")
-"""Names of the label ids of ``object_mask`` files (MSRS ids 0..3)."""
+"""Names of the label ids of ``object_mask`` files, which are the first of MSRS; true masks go on to 8."""
 
 
 def read_captions(file: Path) -> dict[str, dict[str, Any]]:
@@ -84,19 +84,21 @@ def read_depth_label(labels: str | Path, name: str, modality: str) -> np.ndarray
 
 
 def read_labels(file: Path) -> Tensor:
-    """Class ids (H, W) int64 of a label image.
+    """Class ids (H, W) int64 of a label image, grey or with a palette (then its indices).
 
     Raises:
         InputError: no such file, not an image, or one with colours (a picture of labels, not their ids).
     """
     if not file.is_file():
         raise InputError(f"{file}: no such label image")
-    image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise InputError(f"{file}: not a readable label image (8 bit, one class id a pixel)")
-    ids = np.asarray(image)
+    try:
+        with Image.open(file) as image:
+            ids = np.asarray(image)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # all that Pillow raises
+        raise InputError(f"{file}: not a readable label image (8 bit, one class id a pixel)") from error
     if ids.ndim == 3:
-        if not (ids[..., :1] == ids[..., :3]).all():
+        colours = ids[..., : 3 if ids.shape[2] > 2 else 1]  # without an alpha channel
+        if not (colours == colours[..., :1]).all():
             raise InputError(f"{file}: has colours; a label image holds one class id a pixel, in grey")
         ids = ids[..., 0]
     return torch.from_numpy(ids.astype(np.int64))

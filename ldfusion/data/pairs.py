@@ -16,9 +16,11 @@ from captioning.facts import mirror_facts
 from ldfusion.config import DataConfig
 from ldfusion.data.augment import Augmentation, draw, whole
 from ldfusion.data.boxes import LabelBox, read_boxes, to_array
-from ldfusion.data.catalog import PairFiles, select_pairs
-from ldfusion.data.labels import depth_label_path, read_captions, read_depth_label
+from ldfusion.data.catalog import PairFiles, second_best_labels, select_pairs
+from ldfusion.data.label_sets import IGNORED, LABEL_SETS
+from ldfusion.data.labels import depth_label_path, read_captions, read_depth_label, read_labels
 from ldfusion.errors import InputError
+from ldfusion.io.notices import notice
 
 if TYPE_CHECKING:
     from ldfusion.data.synthetic import SyntheticPairs
@@ -36,9 +38,10 @@ class PairDataset(Dataset[dict[str, Any]]):
 
     An item holds ``visible`` (3, h, w) and ``infrared`` (1, h, w) float32 in [0, 1], ``name`` and ``seed``; on request
     also ``depth_visible`` and ``depth_infrared`` (1, h, w), the teacher's relative inverse depth; ``mask`` (h, w)
-    int64, MSRS ids, 255 where there is no mask; ``boxes``, an array (n, 6), see `ldfusion.data.boxes`; ``captions``
-    (list of sentences), ``caption`` (one of them, drawn by the seed) and ``facts``, and as ``other`` the ``captions``
-    and ``facts`` of another pair, drawn by the seed.
+    int64, MSRS ids, 255 where there is no mask, with ``mask_classes``, how many ids it tells apart (9, or 4 of a
+    pseudo-mask, whose background may be any other class; see `LabelSet.read`); ``boxes``, an array (n, 6), see
+    `ldfusion.data.boxes`; ``captions`` (list of sentences), ``caption`` (one of them, drawn by the seed) and ``facts``,
+    and as ``other`` the ``captions`` and ``facts`` of another pair, drawn by the seed.
 
     The key of an item is an index or ``(epoch, index)``: the same key gives the same sample, whichever process or
     loader worker asks.
@@ -67,6 +70,9 @@ class PairDataset(Dataset[dict[str, Any]]):
         self.files = list(files)
         self.data, self.seed, self.train, self.native = data, seed, train, native
         self.depth, self.masks = depth, masks
+        if masks:
+            for remark in second_best_labels(self.files):
+                notice(remark)
         self.records: dict[str, dict[str, Any]] = {}
         if depth:
             self._check_depth_labels()
@@ -139,15 +145,18 @@ class PairDataset(Dataset[dict[str, Any]]):
             "infrared": (infrared[0] * 255).round().to(torch.uint8).numpy(),
         }
         if self.masks:
-            shape = item["visible"].shape[:2]
-            mask = None if files.labels is None else cv2.imread(str(files.labels), cv2.IMREAD_GRAYSCALE)
-            item["mask"] = np.full(shape, 255, np.uint8) if mask is None else mask
+            shape = (item["visible"].shape[0], item["visible"].shape[1])
+            item["mask"] = _read_mask(files.labels, shape)
         if self.depth:
             for modality in ("visible", "infrared"):
                 label = read_depth_label(self.data.labels, files.name, modality)
                 half = (max(1, label.shape[1] // 2), max(1, label.shape[0] // 2))
                 item[f"depth_{modality}"] = cv2.resize(label, half, interpolation=cv2.INTER_AREA)
         return item
+
+    def _mask_classes(self, index: int) -> int:
+        known = self.files[index].label_set if index < len(self.files) else ""  # rendered: objects alone
+        return len(LABEL_SETS[known or "objects"])
 
     def _augmentation(self, frame: tuple[int, int], seed: int) -> Augmentation:
         if self.train:
@@ -169,6 +178,7 @@ class PairDataset(Dataset[dict[str, Any]]):
             "seed": seed,
         }
         if self.masks:
+            item["mask_classes"] = self._mask_classes(index)
             item["mask"] = torch.from_numpy(aug.geometry(raw["mask"], cv2.INTER_NEAREST).astype(np.int64))
         if self.depth:
             for key_ in ("depth_visible", "depth_infrared"):
@@ -191,6 +201,22 @@ class PairDataset(Dataset[dict[str, Any]]):
             record = mirror_facts(record)
         facts = {k: record[k] for k in ("light", "scene", "objects") if k in record}
         return {"captions": record["captions"], "facts": facts}
+
+
+def _read_mask(file: Path | None, shape: tuple[int, int]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Class ids (H, W) of a pair; unknown everywhere without a file.
+
+    Raises:
+        InputError: a file that is no label image, or one of another size than the visible image.
+    """
+    if file is None:
+        return np.full(shape, IGNORED, np.uint8)
+    mask = read_labels(file)
+    if tuple(mask.shape) != shape:
+        raise InputError(
+            f"{file}: {mask.shape[1]}x{mask.shape[0]}, its image {shape[1]}x{shape[0]}; labels have the image's size"
+        )
+    return mask.numpy().astype(np.uint8)
 
 
 def collate(items: list[dict[str, Any]]) -> dict[str, Any]:

@@ -43,6 +43,32 @@ class SegmentationScore:
         return {"mIoU": mean_iou(known), **{f"iou/{name}": value for name, value in known.items()}}
 
 
+class TrustedScore:
+    """`SegmentationScore` of the images whose masks know all classes; of the others only where there are none of these.
+
+    In a mask that knows only the first classes, background may be any other class: predicting one there is not wrong.
+
+    Args:
+        labels: the classes.
+    """
+
+    def __init__(self, labels: LabelSet) -> None:
+        self.labels = labels
+        self.whole, self.partial = SegmentationScore(labels), SegmentationScore(labels)
+
+    def add(self, predicted: Tensor, truth: Tensor, known: Tensor) -> None:
+        """Class ids (B, H, W) of both, and (B,) how many classes each mask tells apart (`LabelSet.read`)."""
+        for found, labels, count in zip(predicted, truth, known.tolist(), strict=True):
+            if count >= len(self.labels):
+                self.whole.add(found, labels)
+            else:
+                self.partial.add(torch.where(found >= count, torch.zeros_like(found), found), labels)
+
+    def figures(self) -> dict[str, float]:
+        """See `SegmentationScore.figures`."""
+        return (self.whole if self.whole.counts().sum() > 0 else self.partial).figures()
+
+
 def mean_iou(iou: Mapping[str, float | None]) -> float:
     """Mean over the classes that occur; nan without any."""
     known = [value for value in iou.values() if value is not None]

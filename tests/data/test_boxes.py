@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from ldfusion.config import DataConfig
 from ldfusion.data.augment import Augmentation
-from ldfusion.data.boxes import LabelBox, iou, join, read_boxes, to_array
+from ldfusion.data.boxes import LabelBox, iou, join, mask_boxes, read_boxes, to_array
 from ldfusion.data.pairs import build_dataset
 from ldfusion.errors import InputError
 
@@ -93,3 +94,17 @@ def test_the_data_set_delivers_boxes(data_root: Path) -> None:
     assert inside.mean() > 0.85  # the warm person
     with pytest.raises(InputError, match="rendered scenes bring no boxes"):
         build_dataset(DataConfig(root=str(data_root), datasets=["roadscene"], synthetic=2), 0, True, boxes=True)
+
+
+def test_boxes_around_the_parts_of_a_mask() -> None:
+    mask = torch.zeros(50, 50, dtype=torch.int64)
+    mask[10:20, 5:8] = 2
+    mask[20:22, 8:10] = 2  # touches by a corner: the same part
+    mask[30:32, 40:45] = 1
+    mask[40, 40] = 3  # too small
+    mask[0:9, 0:9] = 5  # a car stop is none of the classes
+    mask[45:, 45:] = 255
+    found = mask_boxes(mask, least=2 / 2500)
+    assert [(box.label, box.xyxy) for box in found] == [(0, (40, 30, 45, 32)), (1, (5, 10, 10, 22))]
+    assert [box.label for box in mask_boxes(mask, least=1 / 2500)] == [0, 1, 2]
+    assert mask_boxes(torch.zeros(8, 8, dtype=torch.int64)) == []

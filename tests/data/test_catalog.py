@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ldfusion.data.catalog import catalog, find_pairs, read_split, select_pairs
+from ldfusion.data.catalog import catalog, find_pairs, read_split, second_best_labels, select_pairs
+from ldfusion.data.label_sets import LABEL_SETS
 from ldfusion.errors import InputError
 
 
@@ -19,6 +20,7 @@ def test_every_row_says_where_both_modalities_lie() -> None:
     assert {"roadscene", "msrs", "llvip", "kaist", "tno", "m3fd", "folder"} <= rows.keys()
     for row in rows.values():
         assert {"root", "visible", "infrared"} <= row.keys() <= {"root", "visible", "infrared", "labels", "prefix"}
+        assert all(known in LABEL_SETS for known in row.get("labels", {}).values())
 
 
 def test_the_layout_of_the_data_pool(data_root: Path) -> None:
@@ -29,6 +31,22 @@ def test_the_layout_of_the_data_pool(data_root: Path) -> None:
     assert first.visible == data_root / "roadscene" / "visible" / "FLIR_00000.png"
     assert first.infrared == data_root / "roadscene" / "infrared" / "FLIR_00000.png"
     assert first.labels == data_root / "roadscene" / "object_mask" / "FLIR_00000.png"
+    assert first.label_set == "objects" and second_best_labels([first]) == []
+
+
+def test_true_labels_come_before_pseudo_masks(tmp_path: Path) -> None:
+    for folder in ("visible", "infrared", "object_mask"):
+        touch(tmp_path / "msrs", f"{folder}/a.png", f"{folder}/b.png")
+    (pseudo, _) = find_pairs(tmp_path, "msrs")
+    assert pseudo.labels == tmp_path / "msrs/object_mask/a.png" and pseudo.label_set == "objects"
+    (remark,) = second_best_labels([pseudo, pseudo])
+    assert remark == f"{tmp_path}/msrs/labels: no such folder; masks of 'msrs' are those of object_mask"
+    touch(tmp_path / "msrs", "labels/a.png")
+    (true, without) = find_pairs(tmp_path, "msrs")
+    assert true.labels == tmp_path / "msrs/labels/a.png" and true.label_set == "msrs"
+    assert second_best_labels([true]) == []
+    # the folder is there, so what it lacks has no label
+    assert without.labels is None and without.label_set == "" and second_best_labels([without]) == []
 
 
 def test_any_folder_with_two_subfolders(data_root: Path) -> None:

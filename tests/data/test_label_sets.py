@@ -49,3 +49,17 @@ def test_labels_are_painted():
     painted = label_set("objects").paint(torch.tensor([[[0, 1, 255]]]))
     assert painted.shape == (1, 3, 1, 3)
     assert (painted[0, :, 0] * 255).round().T.tolist() == [[0, 0, 0], [64, 0, 128], [128, 128, 128]]
+
+
+def test_masks_in_terms_of_other_classes() -> None:
+    mask = torch.tensor([[[0, 3, 5, 255]], [[0, 2, 1, 0]]])
+    counts = torch.tensor([9, 4])
+    labels, known = label_set("msrs").read(mask, counts)
+    assert torch.equal(labels, mask) and known.tolist() == [9, 4]
+    # a network of objects alone: what is none of them is background, and nothing is unknown to a mask
+    labels, known = label_set("objects").read(mask, counts)
+    assert labels.tolist() == [[[0, 3, 0, 255]], [[0, 2, 1, 0]]] and known.tolist() == [4, 4]
+    own, known = label_set(["nothing", "thing"]).read(mask, counts)
+    assert torch.equal(own, mask) and known.tolist() == [2, 2]
+    wrong, _ = label_set("objects").read(torch.tensor([[[12]]]), torch.tensor([9]))
+    assert wrong.item() == 12  # no id of MSRS: left for `check` to name

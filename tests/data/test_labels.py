@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from ldfusion.data.labels import depth_label_path, read_captions, read_depth_label
+from ldfusion.data.labels import depth_label_path, read_captions, read_depth_label, read_labels
 from ldfusion.errors import InputError
 
 OBJECT = {"name": "car", "position": "left", "distance": "near"}
@@ -58,6 +59,36 @@ def test_depth_labels(tmp_path: Path) -> None:
     np.save(file, np.full((3, 5), 0.5, np.float16))
     label = read_depth_label(tmp_path, "kaist/set00/V000/I1", "visible")
     assert label.dtype == np.float32 and label.shape == (3, 5) and (label == 0.5).all()
+
+
+def test_label_images(tmp_path: Path) -> None:
+    ids = np.array([[0, 1, 8], [255, 2, 3]], np.uint8)
+    grey = Image.fromarray(ids)
+    palette = Image.fromarray(ids, mode="P")
+    palette.putpalette([k % 251 for k in range(768)])
+    images = {"grey": grey, "palette": palette, "three": Image.merge("RGB", [grey] * 3)}
+    images["alpha"] = Image.merge("LA", [grey, Image.new("L", grey.size, 77)])
+    for name, image in images.items():
+        image.save(tmp_path / f"{name}.png")
+        assert np.array_equal(read_labels(tmp_path / f"{name}.png").numpy(), ids), name
+
+
+def test_a_label_image_that_cannot_be_used(tmp_path: Path) -> None:
+    file = tmp_path / "a.png"
+    with pytest.raises(InputError, match=r"a\.png: no such label image"):
+        read_labels(file)
+    whole = tmp_path / "whole.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 9, (40, 40), np.uint8)).save(whole)
+    for content in (b"", b"not an image", whole.read_bytes()[:200]):
+        file.write_bytes(content)
+        with pytest.raises(InputError, match=r"a\.png: not a readable label image") as caught:
+            read_labels(file)
+        assert "\n" not in str(caught.value)
+    Image.fromarray(np.stack([np.arange(64, dtype=np.uint8).reshape(8, 8)] * 2 + [np.zeros((8, 8), np.uint8)], 2)).save(
+        file
+    )
+    with pytest.raises(InputError, match="has colours"):
+        read_labels(file)
 
 
 def test_a_depth_label_that_cannot_be_used(tmp_path: Path) -> None:

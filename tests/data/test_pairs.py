@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ def test_what_an_item_holds(data: DataConfig) -> None:
     assert item["name"] == "roadscene/FLIR_00000"
     assert item["caption"] in item["captions"] and len(item["captions"]) == 3
     assert item["facts"].keys() == {"light", "scene", "objects"}
+    assert item["mask_classes"] == 4
     assert build_dataset(data, 0, True)[0].keys() == {"visible", "infrared", "name", "seed"}
 
 
@@ -238,3 +240,42 @@ def test_processes_together_see_what_one_would_see(world: int) -> None:
 def test_a_batch_that_cannot_be_shared_is_refused() -> None:
     with pytest.raises(InputError, match=r"5 samples .* cannot be shared by 2 processes"):
         StepSampler(7, 5, seed=0, start=0, stop=1, world=2)
+
+
+def test_a_damaged_mask_is_no_unknown_one(data: DataConfig, tmp_path: Path) -> None:
+    """One line that names the file; only a pair without any mask is unknown everywhere."""
+    dataset = build_dataset(data, 0, True, masks=True)
+    pair = dataset.files[0]
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(pair.labels.read_bytes()[:60])
+    dataset.files[0] = dataclasses.replace(pair, labels=broken)
+    with pytest.raises(InputError, match=r"broken\.png: not a readable label image"):
+        dataset[0]
+    small = tmp_path / "small.png"
+    cv2.imwrite(str(small), np.zeros((10, 12), np.uint8))
+    dataset.files[0] = dataclasses.replace(pair, labels=small)
+    with pytest.raises(InputError, match=r"small\.png: 12x10, its image 96x80; labels have the image's size"):
+        dataset[0]
+    dataset.files[0] = dataclasses.replace(pair, labels=None, label_set="")
+    assert set(dataset[0]["mask"].unique().tolist()) == {255}
+
+
+def test_true_masks_are_read_and_their_absence_is_told(
+    data: DataConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for folder in ("visible", "infrared", "object_mask", "labels"):
+        shutil.copytree(
+            Path(data.root) / "roadscene" / ("object_mask" if folder == "labels" else folder),
+            tmp_path / "msrs" / folder,
+        )
+    for file in (tmp_path / "msrs" / "labels").iterdir():
+        cv2.imwrite(str(file), np.full((80, 96), 8, np.uint8))
+    own = dataclasses.replace(data, root=str(tmp_path), datasets=["msrs"], train_split="")
+    batch = collate([build_dataset(own, 0, True, masks=True)[k] for k in range(2)])
+    assert batch["mask_classes"].tolist() == [9, 9] and set(batch["mask"].unique().tolist()) == {8}
+    assert not caplog.records
+    shutil.rmtree(tmp_path / "msrs" / "labels")
+    assert build_dataset(own, 0, True, masks=True)[0]["mask_classes"] == 4
+    assert [record.message for record in caplog.records] == [
+        f"{tmp_path}/msrs/labels: no such folder; masks of 'msrs' are those of object_mask"
+    ]

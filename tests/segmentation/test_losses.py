@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ldfusion.errors import InputError
-from ldfusion.segmentation.losses import ohem_cross_entropy, plain_cross_entropy, semantic_loss
+from ldfusion.segmentation.losses import ohem_cross_entropy, pixel_losses, plain_cross_entropy, semantic_loss
 from ldfusion.segmentation.network import Logits
 
 
@@ -70,3 +70,31 @@ def test_half_precision_scores_are_compared_in_single():
 def test_an_unknown_kind_is_refused():
     with pytest.raises(InputError, match=r"loss\.kind: unknown 'oehm'; did you mean 'ohem'"):
         semantic_loss(Logits(scores(0.5), None), ONES[..., :1], "oehm")
+
+
+def test_background_of_a_mask_that_knows_fewer_classes():
+    """Its pixels ask for background and the unknown classes together; those of known classes are as ever."""
+    p = torch.tensor([0.1, 0.2, 0.3, 0.4])  # of classes 0..3
+    logits = p.log().view(1, 4, 1, 1).expand(2, 4, 1, 3).clone().requires_grad_()
+    labels = torch.tensor([[[0, 1, 255]], [[0, 1, 255]]])
+    every = pixel_losses(logits, labels, torch.tensor([2, 4]))
+    assert every[0, 0].tolist() == pytest.approx([nll(0.1 + 0.3 + 0.4), nll(0.2), 0], abs=1e-5)
+    assert every[1, 0].tolist() == pytest.approx([nll(0.1), nll(0.2), 0], abs=1e-5)
+    every.sum().backward()
+    gradient = logits.grad[0, :, 0, 0]
+    assert gradient.isfinite().all() and logits.grad.isfinite().all()
+    # raising an unknown class is as welcome there as raising background, and only the known one is pushed down
+    assert gradient[1] > 0 and gradient[2] < 0 and gradient[3] < 0
+    for kind in ("plain", "ohem"):
+        heads = Logits(logits.detach(), logits.detach())
+        lax, strict = (semantic_loss(heads, labels, kind, known=torch.tensor(k)) for k in ([2, 2], [4, 4]))
+        assert lax < strict == semantic_loss(heads, labels, kind)
+
+
+def test_classes_are_weighed():
+    logits, labels = scores(0.5, 0.25, 0.9, 0.9), torch.tensor([[[0, 1, 255, 255]]])
+    loss = plain_cross_entropy(logits, labels, weights=[1.0, 3.0])
+    assert loss.item() == pytest.approx((nll(0.5) + 3 * nll(0.25)) / 4, abs=1e-5)
+    weighed = semantic_loss(Logits(logits, logits), labels, "plain", 1.0, weights=[1.0, 3.0])
+    assert weighed.item() == pytest.approx(2 * loss.item(), abs=1e-5)
+    assert plain_cross_entropy(logits, torch.full_like(labels, 255), weights=[1.0, 3.0]).item() == 0

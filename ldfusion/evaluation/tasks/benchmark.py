@@ -1,8 +1,11 @@
 """The task table: every fusion method through one protocol, with networks re-trained for each.
 
-All pairs are read with a short side of ``size`` pixels, fused, and kept below ``OUT/images/METHOD`` in the layout of a
-data set, so that the segmentation network is trained by the one loop on them; of rendered scenes, for the depth
+All pairs are read with a short side of ``size`` pixels, fused, and kept below ``OUT/images/METHOD`` in the layout of
+their data sets, so that the segmentation network is trained by the one loop on them; of rendered scenes, for the depth
 network, below ``OUT/scenes``. A finished row is not computed again.
+
+Segmentation is judged on pairs with true masks alone; a pseudo-mask lacks what its detector has missed. Where there is
+a true mask, the objects to be detected are its connected parts (`mask_boxes`).
 """
 
 from __future__ import annotations
@@ -22,8 +25,8 @@ from tqdm import tqdm
 from depth.estimator import load_estimator
 from depth.twin import TwinDepth
 from ldfusion.config import DataConfig, Experiment, load
-from ldfusion.data.boxes import LabelBox, read_boxes
-from ldfusion.data.catalog import PairFiles, select_pairs
+from ldfusion.data.boxes import LEAST_PART, LabelBox, mask_boxes, read_boxes
+from ldfusion.data.catalog import PairFiles, catalog, select_pairs
 from ldfusion.data.labels import read_depth_label, read_labels, teacher_of
 from ldfusion.detection.base import load_detector
 from ldfusion.errors import InputError, LDFusionError
@@ -97,15 +100,20 @@ class TaskBenchmark:
     def protocol(self) -> str:
         """The conditions in words."""
         words = [f"RoadScene and MSRS validation pairs, short side {self.size}"]
+        true = [files for files in self._split(False) if _is_true(files)]
+        names = " and ".join(dict.fromkeys(files.dataset for files in true)) or "none"
         if "segmentation" in self.tasks:
             train = self._experiment("segmentation").train
             pairs = "all" if not self.train_limit else str(self.train_limit)
             embedded = train.init == str(component_folder("segmentation"))
             start = "the embedded network" if embedded else train.init
             steps = f"{train.steps} steps of {train.batch} on {pairs} pairs from {start}"
-            words.append(f"segmentation re-trained per method, {steps}")
+            judged = f"judged on the {len(true)} pairs with true masks ({names})"
+            words.append(f"segmentation re-trained per method, {steps}, {judged}")
         if "detection" in self.tasks:
-            words.append("one detector for all" + (f" ({self.detector})" if self.detector else ""))
+            detector = "one detector for all" + (f" ({self.detector})" if self.detector else "")
+            parts = f"connected parts of true masks from 1/{round(1 / LEAST_PART)} of the image on ({names})"
+            words.append(f"{detector}, objects: {parts}, else pseudo-boxes")
         if "depth" in self.tasks:
             train = self._experiment("depth").train
             trained = f"{train.steps} steps of {train.batch} on {self.train_scenes} others"
@@ -135,23 +143,24 @@ class TaskBenchmark:
         return pairs
 
     def _images(self, method: str, fuse: Fuse) -> Path:
-        """The method's images of all pairs with labels, as a data set of the layout ``folder``."""
+        """The method's images of all pairs, in the place of the visible ones of their data sets."""
         root = self.output / "images" / method
         splits = {"val": self._split(False)}
         if "segmentation" in self.tasks:
             splits["train"] = self._split(True)
         for name, pairs in splits.items():
             with atomic_write(root / "splits" / f"{name}.txt") as file:
-                file.write_text("".join(f"folder/{_stem(files)}\n" for files in pairs))
+                file.write_text("".join(f"{files.name}\n" for files in pairs))
         todo = [files for pairs in splits.values() for files in pairs if not _target(root, files).is_file()]
         for files in tqdm(todo, desc=f"{method}: fusing", unit="pair", disable=None):
             visible, infrared = self._read(files)
             image = fuse(visible, infrared)
             shape = (int(image.shape[-1]), int(image.shape[-2]))
-            mask = _mask(files).numpy().astype(np.uint8)
-            write_png(root / "infrared" / f"{_stem(files)}.png", infrared[0])
-            with atomic_write(root / "object_mask" / f"{_stem(files)}.png") as file:
-                cv2.imwrite(str(file), cv2.resize(mask, shape, interpolation=cv2.INTER_NEAREST_EXACT))
+            write_png(_target(root, files, "infrared"), infrared[0])
+            if files.labels is not None:
+                mask = read_labels(files.labels).numpy().astype(np.uint8)
+                with atomic_write(_target(root, files, "labels")) as file:
+                    cv2.imwrite(str(file), cv2.resize(mask, shape, interpolation=cv2.INTER_NEAREST_EXACT))
             write_png(_target(root, files), image[0].expand(3, -1, -1))
         return root
 
@@ -192,9 +201,12 @@ class TaskBenchmark:
         boxes = read_boxes(self.data / DataConfig().boxes)
         for files in self._split(False):
             image = read_visible(_target(root, files))[0][None]
-            mask = read_labels(root / "object_mask" / f"{_stem(files)}.png")
-            scale = self.size / min(_mask(files).shape)
-            objects = [_scaled(box, scale) for box in boxes.get(files.name, [])]
+            mask, found = None, boxes.get(files.name, [])
+            if files.labels is not None and _is_true(files):
+                whole = read_labels(files.labels)
+                mask, found = read_labels(_target(root, files, "labels")), mask_boxes(whole)
+            scale = self.size / min(read_visible(files.visible)[0].shape[-2:])
+            objects = [_scaled(box, scale) for box in found]
             teacher = None
             if self.labels is not None:
                 maps = (read_depth_label(self.labels, files.name, sensor) for sensor in SENSORS)
@@ -222,18 +234,16 @@ def _source(number: int, visible: Tensor, infrared: Tensor) -> Tensor:
     return (visible, infrared)[number]
 
 
-def _stem(files: PairFiles) -> str:
-    return files.name.replace("/", "_")
+def _target(root: Path, files: PairFiles, part: str = "visible") -> Path:
+    """Where one of a pair's images is kept; masks in a folder of the name they came from, which says what they are."""
+    row = catalog()[files.dataset]
+    folder = files.labels.parent.name if part == "labels" and files.labels is not None else row[part]
+    return root / row["root"] / folder / f"{files.name.split('/', 1)[1]}.png"
 
 
-def _target(root: Path, files: PairFiles) -> Path:
-    return root / "visible" / f"{_stem(files)}.png"
-
-
-def _mask(files: PairFiles) -> Tensor:
-    if files.labels is None:
-        raise InputError(f"{files.name}: no label image")
-    return read_labels(files.labels)
+def _is_true(files: PairFiles) -> bool:
+    """Whether a pair's mask knows every class."""
+    return files.label_set == "msrs"
 
 
 def _scaled(box: LabelBox, scale: float) -> LabelBox:

@@ -26,11 +26,11 @@ from ldfusion.fusion.seafusion import GRDBFusionNetwork, start_as_maximum
 from ldfusion.io.color import luma, with_luma
 from ldfusion.io.image import write_png
 from ldfusion.segmentation.losses import check_kind, semantic_loss
-from ldfusion.segmentation.metrics import SegmentationScore
+from ldfusion.segmentation.metrics import TrustedScore
 from ldfusion.segmentation.network import Logits, SegmentationNetwork, load_segmenter
 from ldfusion.segmentation.overlay import overlay
 from ldfusion.training.stages import ParameterGroup
-from ldfusion.training.stages.segmentation import segmentation_groups
+from ldfusion.training.stages.segmentation import labels_of, segmentation_groups
 from ldfusion.weights import component_folder
 
 STARTS = ("random", "maximum")
@@ -207,7 +207,7 @@ class SeAFusionStage:
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
         w, turn = self.weights, self.plan(step)
-        visible, infrared, labels = batch["visible"], batch["infrared"], batch["mask"]
+        visible, infrared = batch["visible"], batch["infrared"]
         fused, logits = network(visible, infrared, turn)
         losses: dict[str, Tensor] = {}
         total = fused.new_zeros(())
@@ -217,9 +217,9 @@ class SeAFusionStage:
         if logits is not None:
             plain = self._core()
             assert plain.segmentation is not None
-            plain.segmentation.classes.check(labels, " / ".join(batch["name"]))
+            labels, known = labels_of(batch, plain.segmentation.classes)
             auxiliary, share = (w.auxiliary, w.share) if turn.fuses else (w.task_auxiliary, w.share / 2)
-            semantic = semantic_loss(logits, labels, w.kind, auxiliary, w.threshold, share)
+            semantic = semantic_loss(logits, labels, w.kind, auxiliary, w.threshold, share, known=known)
             losses["semantic" if turn.fuses else "segmentation"] = semantic
             total = total + turn.beta * semantic
         return {"loss": total, **losses}
@@ -234,7 +234,7 @@ class SeAFusionStage:
         device = next(network.parameters()).device
         rows: dict[str, list[float]] = {name: [] for name in REPORTED}
         segmenter = network.segmentation
-        score = SegmentationScore(segmenter.classes) if segmenter is not None else None
+        score = TrustedScore(segmenter.classes) if segmenter is not None else None
         for number, batch in enumerate(to_device(b, device) for b in loader):
             visible, infrared = batch["visible"], batch["infrared"]
             fused = network.fusion.fuse(visible, infrared)
@@ -244,7 +244,7 @@ class SeAFusionStage:
             shown = [visible, infrared.expand(-1, 3, -1, -1), fused]
             if segmenter is not None and score is not None:
                 found = segmenter.segment(fused)
-                score.add(found, batch["mask"])
+                score.add(found, *labels_of(batch, segmenter.classes))
                 shown.append(overlay(fused, found, segmenter.classes))
             if number % 8 == 0:
                 write_png(folder / f"{number:03d}.png", torch.cat(shown, dim=3)[0].cpu())

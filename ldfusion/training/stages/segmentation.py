@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ldfusion.config import DataConfig, check_arguments, nearest
+from ldfusion.data.label_sets import LabelSet
 from ldfusion.data.pairs import to_device
 from ldfusion.errors import InputError
 from ldfusion.fusion.methods import METHODS, FusionMethod, load_method
 from ldfusion.io.image import write_png
 from ldfusion.segmentation.losses import check_kind, semantic_loss
-from ldfusion.segmentation.metrics import SegmentationScore
+from ldfusion.segmentation.metrics import TrustedScore
 from ldfusion.segmentation.network import SegmentationNetwork
 from ldfusion.segmentation.overlay import overlay
 from ldfusion.training.stages import ParameterGroup
@@ -40,6 +41,8 @@ class SegmentationLoss:
     """OHEM: a pixel whose class is less probable than this is hard."""
     share: float = 1 / 16
     """OHEM: least share of the pixels that counts."""
+    class_weights: list[float] = field(default_factory=list)
+    """What a pixel of each class counts in ``plain`` cross entropy; empty: all the same."""
     head_rate: float = 10.0
     """What the learning rate is multiplied by for the two heads."""
 
@@ -52,6 +55,10 @@ class SegmentationLoss:
                 raise InputError(f"loss.sources: unknown source '{name}'; {nearest(name, [*SENSORS, *METHODS])}")
         if not (0 < self.threshold < 1 and 0 < self.share <= 1):
             raise InputError(f"loss.threshold={self.threshold}, loss.share={self.share}: both must be within 0 and 1")
+        if any(not weight > 0 for weight in self.class_weights):
+            raise InputError(f"loss.class_weights={self.class_weights}: all must be above 0")
+        if self.class_weights and self.kind != "plain":
+            raise InputError("loss.class_weights: hard pixels are not weighed; use loss.kind=plain")
 
 
 class SegmentationStage:
@@ -70,6 +77,11 @@ class SegmentationStage:
         network = self._build(**model)
         self.network: nn.Module = network
         self.classes = network.classes
+        if len(self.weights.class_weights) not in (0, len(self.classes)):
+            raise InputError(
+                f"loss.class_weights: {len(self.weights.class_weights)} for {len(self.classes)} classes "
+                f"({', '.join(self.classes.names)})"
+            )
         names = [name for name in self.weights.sources if name not in SENSORS]
         options: dict[str, dict[str, Any]] = {"seafusion": {"folder": model.get("fusion") or None}}
         self.methods = {name: load_method(name, **options.get(name, {})) for name in names}
@@ -93,23 +105,29 @@ class SegmentationStage:
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
         w = self.weights
-        self.classes.check(batch["mask"], " / ".join(batch["name"]))
+        labels, known = labels_of(batch, self.classes)
         logits = network(draw_sources(batch, w.sources, self.methods))
-        return {"loss": semantic_loss(logits, batch["mask"], w.kind, w.auxiliary, w.threshold, w.share)}
+        loss = semantic_loss(
+            logits, labels, w.kind, w.auxiliary, w.threshold, w.share, known=known, weights=w.class_weights
+        )
+        return {"loss": loss}
 
     def validate(self, network: nn.Module, loader: DataLoader[dict[str, Any]], folder: Path) -> dict[str, float]:
-        """IoU of each class and mIoU over all validation pairs, for each source, and pictures of some."""
+        """IoU of each class and mIoU over the validation pairs, for each source, and pictures of some.
+
+        Pairs whose masks do not know all classes (pseudo-masks) are judged only where there are no others.
+        """
         assert isinstance(network, SegmentationNetwork)
         device = next(network.parameters()).device
-        scores = {name: SegmentationScore(self.classes) for name in self.weights.sources}
+        scores = {name: TrustedScore(self.classes) for name in self.weights.sources}
         for number, batch in enumerate(to_device(b, device) for b in loader):
-            self.classes.check(batch["mask"], batch["name"][0])
+            labels, known = labels_of(batch, self.classes)
             for name, score in scores.items():
                 image = source_image(batch, name, self.methods).expand(-1, 3, -1, -1)
                 found = network.segment(image)
-                score.add(found, batch["mask"])
+                score.add(found, labels, known)
                 if number % 8 == 0:
-                    truth = overlay(image, batch["mask"], self.classes)
+                    truth = overlay(image, labels, self.classes)
                     row = torch.cat([image, truth, overlay(image, found, self.classes)], dim=3)
                     write_png(folder / f"{name}-{number:03d}.png", row[0].cpu())
         if len(scores) == 1:
@@ -130,6 +148,18 @@ def segmentation_groups(network: SegmentationNetwork, head_rate: float) -> list[
             chosen = [p for p in network.parameters() if (id(p) in heads) == is_head and (p.ndim > 1) == decay]
             groups.append(ParameterGroup(chosen, head_rate if is_head else 1.0, decay))
     return groups
+
+
+def labels_of(batch: Mapping[str, Any], classes: LabelSet) -> tuple[Tensor, Tensor]:
+    """The masks of a batch as ids of ``classes`` (B, H, W), and how many of these each mask knows (B,).
+
+    Raises:
+        InputError: an id that is none of the classes.
+    """
+    mask: Tensor = batch["mask"]
+    labels, known = classes.read(mask, batch.get("mask_classes", torch.full((len(mask),), len(classes))))
+    classes.check(labels, " / ".join(batch["name"]))
+    return labels, known
 
 
 def source_image(batch: Mapping[str, Any], source: str, methods: Mapping[str, FusionMethod]) -> Tensor:

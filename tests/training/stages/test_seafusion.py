@@ -101,6 +101,15 @@ def test_a_task_turn_trains_the_segmentation_network_alone(tiny: Tiny) -> None:
     assert gradients(stage.network.fusion) == [] and "head.1.weight" in gradients(stage.network.segmentation)
 
 
+def test_pseudo_masks_do_not_deny_the_classes_they_do_not_know(tiny: Tiny) -> None:
+    experiment = tiny("seafusion", "model.segmentation.labels=msrs")
+    stage, batch = build(experiment), a_batch(experiment)
+    stage.network.eval()
+    pseudo = stage.training_step(stage.network, batch, 2)["segmentation"]
+    strict = stage.training_step(stage.network, batch | {"mask_classes": torch.full((4,), 9)}, 2)["segmentation"]
+    assert pseudo < strict
+
+
 def test_one_stage_joint_training_moves_both(tiny: Tiny) -> None:
     experiment = tiny("seafusion", "loss.strategy=joint")
     stage, batch = build(experiment), a_batch(experiment)

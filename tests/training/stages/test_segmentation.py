@@ -13,9 +13,9 @@ from ldfusion.data.pairs import build_dataset, collate
 from ldfusion.errors import InputError
 from ldfusion.fusion.methods import load_method
 from ldfusion.segmentation import load_segmenter
-from ldfusion.training.loop import train
+from ldfusion.training.loop import Trainer, train
 from ldfusion.training.stages import build_stage
-from ldfusion.training.stages.segmentation import SegmentationStage, draw_sources, segmentation_groups
+from ldfusion.training.stages.segmentation import SegmentationStage, draw_sources, labels_of, segmentation_groups
 
 Tiny = Callable[..., Experiment]
 
@@ -96,6 +96,9 @@ def test_a_pair_without_labels_adds_nothing(tiny: Tiny) -> None:
         (["loss.kind=focal"], r"loss\.kind: unknown 'focal'"),
         (["loss.share=2"], r"loss\.share=2"),
         (["model.widht=8"], "model: unknown key 'widht'; did you mean 'width'"),
+        (["loss.class_weights=[1,2]", "loss.kind=plain"], r"loss\.class_weights: 2 for 4 classes \(background, car"),
+        (["loss.class_weights=[1,2,0,1]", "loss.kind=plain"], r"loss\.class_weights=.*above 0"),
+        (["loss.class_weights=[1,2,3,1]"], r"loss\.class_weights: hard pixels are not weighed"),
         (["model.labels=cityscapes"], "label set: unknown 'cityscapes'"),
     ],
 )
@@ -111,3 +114,48 @@ def test_an_own_label_set_trains(tiny: Tiny, data_root: Path) -> None:
     figures = train(experiment)
     assert {"visible/mIoU", "infrared/mIoU", "visible/iou/nothing"} <= figures.keys()
     assert load_segmenter(Path(experiment.output) / "weights").classes.names == ("nothing", "thing", "human")
+
+
+def test_nine_classes_from_pseudo_masks(tiny: Tiny) -> None:
+    """Their background says nothing about the classes that they do not know."""
+    stage = build(tiny("segmentation", "model.labels=msrs", "loss.sources=[visible]", "loss.kind=plain"))
+    image = torch.rand(2, 3, 48, 64)
+    mask = torch.zeros(2, 48, 64, dtype=torch.int64)
+    batch = {"visible": image, "infrared": image[:, :1], "name": ["x/a", "x/b"], "seed": torch.tensor([1, 2])}
+    losses = [
+        stage.training_step(stage.network, batch | {"mask": mask, "mask_classes": torch.tensor(counts)}, 0)["loss"]
+        for counts in ([9, 9], [4, 4])
+    ]
+    assert losses[1] < losses[0]
+    weighed = build(tiny("segmentation", "loss.sources=[visible]", "loss.kind=plain", "loss.class_weights=[1,1,1,9]"))
+    mask[:, 10:20] = 3
+    step = {"mask": mask, "mask_classes": torch.tensor([4, 4])}
+    plain = build(tiny("segmentation", "loss.sources=[visible]", "loss.kind=plain"))
+    assert (
+        weighed.training_step(weighed.network, batch | step, 0)["loss"]
+        != plain.training_step(plain.network, batch | step, 0)["loss"]
+    )
+
+
+def test_the_classes_of_a_network_of_objects_take_true_masks_too(tiny: Tiny) -> None:
+    stage = build(tiny("segmentation", "loss.sources=[visible]"))
+    mask = torch.full((2, 48, 64), 7)
+    batch = {"visible": torch.rand(2, 3, 48, 64), "mask": mask, "name": ["x/a", "x/b"]}
+    labels, known = labels_of(batch | {"mask_classes": torch.tensor([9, 9])}, stage.classes)
+    assert not labels.any() and known.tolist() == [4, 4]
+
+
+def test_it_starts_from_a_network_of_fewer_classes(tiny: Tiny, tmp_path: Path) -> None:
+    four = build(tiny("segmentation")).network
+    four.save_pretrained(tmp_path / "four")
+    words = (f"train.init={tmp_path / 'four'}", "model.labels=msrs")
+    with pytest.raises(InputError, match=r"train\.init: .* is of another network"):
+        Trainer(tiny("segmentation", *words))
+    nine = Trainer(tiny("segmentation", *words, "train.init_fewer=true")).stage.network
+    for name, value in four.state_dict().items():
+        own = nine.state_dict()[name]
+        assert torch.equal(own[: len(value)] if value.ndim else own, value), name
+    assert nine.head[1].weight.shape[0] == 9 and nine.head[1].weight[4:].abs().sum() > 0
+    wider = tiny("segmentation", f"train.init={tmp_path / 'four'}", "model.width=24", "train.init_fewer=true")
+    with pytest.raises(InputError, match=r"train\.init: .* is of another network"):
+        Trainer(wider)
