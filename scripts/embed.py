@@ -1,4 +1,4 @@
-"""Store one trained network in half precision: what the folders of ``ldfusion/weights`` hold."""
+"""Store a trained network, or the mean of several runs of one, in half precision, as in ``ldfusion/weights``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from pathlib import Path
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Read the safetensors and ``config.json`` of a network, round its floating-point tensors, write both."""
+    """Read the safetensors and ``config.json`` of each network, average and round their tensors, write both."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("network", type=Path, help="folder that a run has left in its weights/")
+    parser.add_argument(
+        "networks", nargs="+", type=Path, help="folders that runs have left in their weights/; one twice counts twice"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="e.g. ldfusion/weights/seafusion")
     args = parser.parse_args(argv)
 
@@ -19,14 +21,22 @@ def main(argv: list[str] | None = None) -> int:
 
     from ldfusion.io.files import atomic_write
 
-    file, config = args.network / "diffusion_pytorch_model.safetensors", args.network / "config.json"
-    if not (file.is_file() and config.is_file()):
-        print(
-            f"embed: {args.network}: no {file.name} and config.json there; give the folder of one network",
-            file=sys.stderr,
-        )
+    for network in args.networks:
+        file, config = network / "diffusion_pytorch_model.safetensors", network / "config.json"
+        if not (file.is_file() and config.is_file()):
+            print(
+                f"embed: {network}: no {file.name} and config.json there; give the folder of one network",
+                file=sys.stderr,
+            )
+            return 2
+    states = [load_file(network / file.name) for network in args.networks]
+    if any({k: v.shape for k, v in s.items()} != {k: v.shape for k, v in states[0].items()} for s in states):
+        print("embed: these are different networks; give runs of one", file=sys.stderr)
         return 2
-    state = {name: value.half() if value.is_floating_point() else value for name, value in load_file(file).items()}
+    state = {
+        name: (sum(s[name].float() for s in states) / len(states)).half() if value.is_floating_point() else value
+        for name, value in states[0].items()
+    }
     with atomic_write(args.output / file.name) as temporary:
         save_file(state, temporary, {"format": "pt"})
     settings = json.loads(config.read_text(encoding="utf-8"))

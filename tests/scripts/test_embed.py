@@ -1,0 +1,50 @@
+"""``scripts/embed.py``: rounding and the mean of several runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ldfusion.fusion.decoder import FusionDecoder
+
+FILE = "diffusion_pytorch_model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Folders of two runs of one decoder and of another network."""
+    folders = [tmp_path_factory.mktemp(name) for name in ("first", "second", "other")]
+    for seed, (folder, width) in enumerate(zip(folders, (4, 4, 6), strict=True)):
+        torch.manual_seed(seed)
+        FusionDecoder((4,), 1, (width,), nodes=2, text_dim=0, hidden=4).save_pretrained(folder)
+    return folders
+
+
+def embed(repository: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(repository / "scripts" / "embed.py"), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_mean_of_runs_is_stored_in_half_precision(repository: Path, runs: list[Path], tmp_path: Path) -> None:
+    done = embed(repository, runs[0], runs[1], runs[1], "-o", tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, second, mean = (load_file(folder / FILE) for folder in (*runs[:2], tmp_path))
+    for name, value in mean.items():
+        assert value.dtype == torch.float16
+        assert torch.allclose(value.float(), (first[name] + 2 * second[name]) / 3, atol=1e-3), name
+    assert isinstance(FusionDecoder.from_pretrained(tmp_path, use_safetensors=True), FusionDecoder)
+
+
+def test_different_networks_and_a_folder_without_one_are_refused(
+    repository: Path, runs: list[Path], tmp_path: Path
+) -> None:
+    done = embed(repository, runs[0], runs[2], "-o", tmp_path / "out")
+    assert (done.returncode, done.stderr) == (2, "embed: these are different networks; give runs of one\n")
+    done = embed(repository, runs[0], tmp_path, "-o", tmp_path / "out")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and str(tmp_path) in done.stderr
+    assert not (tmp_path / "out").exists()
