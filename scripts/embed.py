@@ -17,6 +17,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, required=True, help="e.g. ldfusion/weights/seafusion")
     args = parser.parse_args(argv)
 
+    import torch
     from safetensors.torch import load_file, save_file
 
     from ldfusion.io.files import atomic_write
@@ -34,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
         print("embed: these are different networks; give runs of one", file=sys.stderr)
         return 2
     state = {
-        name: (sum(s[name].float() for s in states) / len(states)).half() if value.is_floating_point() else value
+        name: torch.stack([s[name].float() for s in states]).mean(0).half() if value.is_floating_point() else value
         for name, value in states[0].items()
     }
     with atomic_write(args.output / file.name) as temporary:
