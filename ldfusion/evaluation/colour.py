@@ -88,11 +88,9 @@ def ciede2000(first: Tensor, second: Tensor) -> Tensor:
     a_1, a_2 = a_1 * stretch, a_2 * stretch
     chroma_1, chroma_2 = torch.hypot(a_1, b_1), torch.hypot(a_2, b_2)
     hue_1, hue_2 = torch.atan2(b_1, a_1) % _TURN, torch.atan2(b_2, a_2) % _TURN
-    coloured = chroma_1 * chroma_2 > 0
     turn = hue_2 - hue_1
     turn = torch.where(turn > _HALF_TURN, turn - _TURN, torch.where(turn < -_HALF_TURN, turn + _TURN, turn))
-    # a grey has no hue: the mean is that of the other colour, whose partner's is 0
-    hue = torch.where(coloured, hue_1 + turn / 2, hue_1 + hue_2)
+    hue = hue_1 + turn / 2  # of no consequence where one is grey: then nothing differs in hue
     lightness, chroma = (lightness_1 + lightness_2) / 2, (chroma_1 + chroma_2) / 2
 
     by_hue = 1 - 0.17 * torch.cos(hue - math.radians(30)) + 0.24 * torch.cos(2 * hue)
