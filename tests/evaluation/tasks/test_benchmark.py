@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,6 +66,7 @@ def test_rows_of_two_methods_and_a_second_run(repository: Path, pool: Path, tmp_
     assert other.returncode == 2 and "rows of another protocol" in other.stderr
 
 
-def test_a_folder_without_data(repository: Path, tmp_path: Path) -> None:
-    result = launch(repository, "--data", str(tmp_path / "none"), "-o", str(tmp_path / "out"), "--detector", "/nowhere")
+def test_a_folder_without_data(run_script: Callable[..., Any], tmp_path: Path) -> None:
+    words = ["--data", str(tmp_path / "none"), "-o", str(tmp_path / "out"), "--detector", "/nowhere"]
+    result = run_script("benchmark.py", "tasks", *words)
     assert result.returncode == 2 and len(result.stderr.strip().splitlines()) == 1
