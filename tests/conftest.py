@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import resource
+import runpy
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -136,6 +138,33 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def repository() -> Path:
     """The folder that holds ``configs`` and ``scripts``."""
     return Path(__file__).resolve().parents[1]
+
+
+class Done(NamedTuple):
+    """What a program left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run_script(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., Done]]:
+    """Runs a script of ``scripts/`` with these words, in this process: starting Python and PyTorch takes seconds."""
+    from accelerate.state import AcceleratorState, GradientState
+
+    def run(name: str, *words: str) -> Done:
+        monkeypatch.setattr(sys, "argv", [name, *words])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            runpy.run_path(str(repository / "scripts" / name), run_name="__main__")
+        return Done(int(stop.value.code or 0), *capsys.readouterr())
+
+    yield run
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
 
 
 @pytest.fixture(scope="session")

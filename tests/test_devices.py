@@ -50,7 +50,7 @@ def test_the_pipeline(weights: str, pairs: Scene, accelerator: torch.device) -> 
     assert {x.device.type for x in (out.fused, out.depth, out.depth_visible, out.depth_infrared)} == {accelerator.type}
     torch.testing.assert_close(out.fused.cpu(), expected.fused, atol=2e-3, rtol=0)
     first, second = (x[:1] for x in pairs)
-    assert pipe(first, second, output_type="np").fused.shape == (1, 64, 80, 3)
+    assert pipe(first, second, tone="bright", output_type="np").fused.shape == (1, 64, 80, 3)
     assert len(pipe(first, second, generator=torch.Generator().manual_seed(0), output_type="pil").depth) == 1
 
 
@@ -72,11 +72,14 @@ def test_fusion_by_a_sentence_that_is_held(weights: str, pairs: Scene, accelerat
     method = load_sentence_fusion(weights).to(accelerator).eval()
     visible, infrared = (x[:1].to(accelerator) for x in pairs)
     text, feature = method.sentence(visible, infrared)
-    method.hold(feature)
-    held = method(visible, infrared)
+    held = []
+    for time in (0.0, 0.1):
+        method.hold(feature, time)
+        held.append(method(visible, infrared))
     method.hold(None)
     assert text
-    torch.testing.assert_close(held, method(visible, infrared), atol=2e-3, rtol=0)
+    for fused in held:
+        torch.testing.assert_close(fused, method(visible, infrared), atol=2e-3, rtol=0)
 
 
 @pytest.mark.xfail(strict=True, reason="the noise that SentenceFusion keeps stays where it was used first")

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -16,6 +14,7 @@ import pytest
 
 from ldfusion.cli import main
 from ldfusion.io.video import VideoReader
+from ldfusion.io.video_writer import VideoWriter
 
 MakeVideo = Callable[..., Path]
 
@@ -184,23 +183,21 @@ def test_a_full_disk_stops_with_one_line(
     assert sorted(path.name for path in clip.iterdir()) == ["i.mp4", "v.mp4"]
 
 
-def test_interrupted_it_leaves_a_video_that_plays(clip: Path, make_video: MakeVideo) -> None:
-    rng = np.random.default_rng(0)
-    noise = rng.integers(0, 256, (600, 48, 64), dtype=np.uint8)
-    for name in "vi":
-        make_video(clip / f"{name}.mp4", noise)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ldfusion.cli", *words(clip, method="zero-learning")], stderr=subprocess.PIPE, text=True
-    )
-    deadline = time.monotonic() + 100
-    while time.monotonic() < deadline and not any(file.stat().st_size > 1000 for file in clip.glob(".*.tmp.mp4")):
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGINT)
-    err = process.communicate(timeout=100)[1]
-    assert process.returncode == 130, err
-    assert "interrupted after" in err.splitlines()[-1]
+def test_interrupted_it_leaves_a_video_that_plays(
+    clip: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = VideoWriter.write
+
+    def write_and_interrupt(self: VideoWriter, pixels: np.ndarray, time: float) -> None:
+        write(self, pixels, time)
+        if self.frames == 7:
+            signal.raise_signal(signal.SIGINT)  # ctrl-C
+
+    monkeypatch.setattr(VideoWriter, "write", write_and_interrupt)
+    assert main(words(clip)) == 130
+    assert "interrupted after" in capsys.readouterr().err.splitlines()[-1]
     count = len(frames(clip / "out.mp4"))
-    assert 0 < count < 600 and report(clip)["frames"] == count and report(clip)["interrupted"]
+    assert 0 < count < 20 and report(clip)["frames"] == count and report(clip)["interrupted"]
     assert not list(clip.glob(".*"))
 
 
@@ -214,7 +211,7 @@ import resource, sys
 from ldfusion.cli import main
 for name in ("short", "long"):
     files = [f"{sys.argv[1]}/{name}-{side}.mp4" for side in "vi"]
-    assert main(["video", *files, "-o", f"{sys.argv[1]}/{name}.mp4", "--method", "laplacian"]) == 0
+    assert main(["video", *files, "-o", f"{sys.argv[1]}/{name}.mp4", "--method", "mean"]) == 0
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
     done = subprocess.run([sys.executable, "-c", code, str(clip)], check=True, capture_output=True, text=True)
@@ -260,9 +257,9 @@ def test_registered_videos(clip: Path, make_video: MakeVideo, capsys: pytest.Cap
 def test_videos_that_cannot_be_registered_are_told(
     clip: Path, make_video: MakeVideo, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    make_video(clip / "v.mp4", np.stack([boxes(1, False)[..., None].repeat(3, -1)] * 3))
-    make_video(clip / "i.mp4", np.full((3, 96, 128), 90, np.uint8))
+    make_video(clip / "v.mp4", boxes(1, False)[None, ..., None].repeat(3, -1))
+    make_video(clip / "i.mp4", np.full((1, 96, 128), 90, np.uint8))
     assert main(words(clip, "--register")) == 1
     error = next(line for line in capsys.readouterr().err.splitlines() if "error" in line)
     assert "could not be registered" in error and "it was only resized" in error
-    assert len(frames(clip / "out.mp4")) == 3
+    assert len(frames(clip / "out.mp4")) == 1

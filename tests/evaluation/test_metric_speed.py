@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,17 +55,16 @@ def test_five_times_faster(repository: Path) -> None:
     assert times.ratio > 5, times
 
 
-def test_the_command(repository: Path, data_root: Path, tmp_path: Path) -> None:
+def test_the_command(run_script: Callable[..., Any], data_root: Path, tmp_path: Path) -> None:
     for entry in data_root.iterdir():
         (tmp_path / entry.name).symlink_to(entry)
     for name in ("msrs", "llvip"):  # named by the program, without validation pairs here
         (tmp_path / name).symlink_to(data_root / "roadscene")
-    command = [sys.executable, str(repository / "scripts" / "benchmark.py"), "metrics", "--threads", "1", "--data"]
-    result = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, check=False)
+    result = run_script("benchmark.py", "metrics", "--threads", "1", "--data", str(tmp_path))
     assert result.returncode == 0, result.stderr
     heading, _, values = result.stdout.splitlines()[:3]
     assert heading == "| method | images | EN | MI | VIF | SF | SD | Qabf |"
     assert values.startswith("| Laplacian pyramid | 2 |") and "n/a" not in values
     assert "times faster; largest difference of a value" in result.stdout
-    missing = subprocess.run([*command, str(tmp_path / "none")], capture_output=True, text=True, check=False)
+    missing = run_script("benchmark.py", "metrics", "--threads", "1", "--data", str(tmp_path / "none"))
     assert missing.returncode == 2 and missing.stderr.startswith("benchmark: ")

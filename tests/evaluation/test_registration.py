@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -112,7 +112,7 @@ def test_identity_is_measured(raw_root: Path) -> None:
     assert 1 < outcome.corner < 6 and outcome.trusted
 
 
-def test_tables(raw_root: Path, tmp_path: Path, repository: Path) -> None:
+def test_tables(raw_root: Path, tmp_path: Path, run_script: Callable[..., Any]) -> None:
     text = registration_tables(raw_root, ["identity", "refine"], ["val"], 1, output=tmp_path / "o.json")
     lines = [line.split() for line in text.splitlines()]
     refine = next(line for line in lines if line and line[0] == "refine")
@@ -120,8 +120,5 @@ def test_tables(raw_root: Path, tmp_path: Path, repository: Path) -> None:
     assert json.loads((tmp_path / "o.json").read_text())["val"]["refine"][0]["trusted"] is True
     with pytest.raises(InputError, match="unknown 'refin'"):
         registration_tables(raw_root, ["refin"], ["val"])
-    script = [sys.executable, str(repository / "scripts" / "benchmark.py"), "registration", "--data", str(raw_root)]
-    done = subprocess.run(
-        [*script, "--methods", "identity", "--sets", "val"], capture_output=True, text=True, check=True
-    )
-    assert "identity" in done.stdout and "validation stems" in done.stdout
+    done = run_script("benchmark.py", "registration", "--data", str(raw_root), "--methods", "identity", "--sets", "val")
+    assert done.returncode == 0 and "identity" in done.stdout and "validation stems" in done.stdout

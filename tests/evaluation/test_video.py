@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -79,13 +78,10 @@ def test_a_clip_is_registered_and_fused_end_to_end(clips: Path, tmp_path: Path) 
     assert table[4].startswith("| a | mean | 10 | ")
 
 
-def test_without_clips(tmp_path: Path, repository: Path) -> None:
+def test_without_clips(tmp_path: Path, run_script: Callable[..., Any]) -> None:
     with pytest.raises(InputError, match="no MP4 files; give the folder that holds m3svd_video"):
         measure_clips(tmp_path, [], [EccRegistrar()], 1.0, tmp_path)
-    command = [sys.executable, str(repository / "scripts" / "benchmark.py"), "video", "--methods", "magic"]
-    done = subprocess.run(
-        [*command, "--data", str(tmp_path), "-o", str(tmp_path)], check=False, capture_output=True, text=True
-    )
+    done = run_script("benchmark.py", "video", "--methods", "magic", "--data", str(tmp_path), "-o", str(tmp_path))
     assert done.returncode == 2 and done.stderr.startswith("benchmark: fusion method: unknown 'magic'")
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState, GradientState
 from safetensors.torch import load_file
 
 STEPS = "train.steps=20"  # enough to be killed in between
+FIGURES = [f"mse_t{t}" for t in (5, 50, 100, 500, 1000)]
 pytestmark = pytest.mark.timeout(900)  # a launch takes some seconds, on a busy machine minutes
 
 
@@ -40,14 +44,26 @@ def launch(words: list[str], *more: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="session")
-def uninterrupted(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a finished run."""
+def main(repository: Path) -> Callable[[list[str]], int]:
+    spec = importlib.util.spec_from_file_location("train_script", repository / "scripts" / "train.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    run: Callable[[list[str]], int] = module.main
+    return run
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(main: Callable[[list[str]], int], words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a finished run, in this process."""
     folder = tmp_path_factory.mktemp("runs") / "whole"
-    done = launch(words, f"output={folder}")
-    assert done.returncode == 0, done.stderr
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        assert main([*words[1:], f"output={folder}"]) == 0
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
     # not a terminal: no progress bar, nothing but the figures
-    assert done.stderr == ""
-    assert [line.split(":")[0] for line in done.stdout.splitlines()] == [f"mse_t{t}" for t in (5, 50, 100, 500, 1000)]
+    assert err.getvalue() == ""
+    assert [line.split(":")[0] for line in out.getvalue().splitlines()] == FIGURES
     return folder
 
 
@@ -76,6 +92,7 @@ def test_killed_and_resumed_it_ends_with_the_very_same_weights(
     done = launch(words, f"output={folder}")
     assert done.returncode == 0, done.stderr
     assert done.stderr.startswith("resumed from ") and done.stderr.count("\n") == 1
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == FIGURES
     first, second = exported(uninterrupted), exported(folder)
     assert first.keys() == second.keys()
     assert all(torch.equal(value, second[name]) for name, value in first.items())
@@ -107,16 +124,6 @@ def test_an_unknown_key_stops_with_the_nearest_known_one(words: list[str], tmp_p
     assert "section 'train': unknown key 'stepz'; did you mean 'steps'?" in done.stderr
     assert not (tmp_path / "run").exists()
     assert time.perf_counter() - start < 60  # nothing heavy has been imported by then
-
-
-@pytest.fixture(scope="session")
-def main(repository: Path) -> Callable[[list[str]], int]:
-    spec = importlib.util.spec_from_file_location("train_script", repository / "scripts" / "train.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    run: Callable[[list[str]], int] = module.main
-    return run
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,6 +121,7 @@ def test_without_true_masks_nothing_is_judged(pool: Path, tmp_path: Path) -> Non
     assert all(sample.mask is None for sample in benchmark._pairs(folder))
 
 
-def test_a_folder_without_data(repository: Path, tmp_path: Path) -> None:
-    result = launch(repository, "--data", str(tmp_path / "none"), "-o", str(tmp_path / "out"), "--detector", "/nowhere")
+def test_a_folder_without_data(run_script: Callable[..., Any], tmp_path: Path) -> None:
+    words = ["--data", str(tmp_path / "none"), "-o", str(tmp_path / "out"), "--detector", "/nowhere"]
+    result = run_script("benchmark.py", "tasks", *words)
     assert result.returncode == 2 and len(result.stderr.strip().splitlines()) == 1
