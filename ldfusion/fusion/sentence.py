@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ldfusion.fusion.steady import SteadyCoefficients
+from ldfusion.fusion.steady import SteadyFrames
 from ldfusion.fusion.tone import Tone, tone_controls
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class SentenceFusion(nn.Module):
         tone: see `ldfusion.fusion.tone`.
 
     Attributes:
-        steady: follows the coefficients over the frames of a video; None: every pair by itself.
+        steady: follows the frames of a video; None: every pair by itself.
 
     Raises:
         InputError: a prompt, timesteps or a tone that the pipeline cannot use.
@@ -54,7 +54,7 @@ class SentenceFusion(nn.Module):
         if prompt is not None:
             pipe.text_encoder.tokenizer(prompt)
         self.tone = tone_controls(tone)
-        self.steady: SteadyCoefficients | None = None
+        self.steady: SteadyFrames | None = None
         self._held: Tensor | None = None
         self._noise: Tensor | None = None
 
@@ -79,7 +79,7 @@ class SentenceFusion(nn.Module):
         if feature is None:
             self.steady = None
             return
-        self.steady = self.steady or SteadyCoefficients()
+        self.steady = self.steady or SteadyFrames()
         self.steady.at(time)
 
     @torch.no_grad()
@@ -94,7 +94,7 @@ class SentenceFusion(nn.Module):
         if self._noise is None or self._noise.shape[-2:] != shape:
             self._noise = pipeline_noise((1, *shape), self.seed, None, visible.device)
         batch, steady = len(visible), self.steady
-        return self.pipe.fuser.fuse(
+        fused = self.pipe.fuser.fuse(
             visible,
             infrared,
             text.expand(batch, -1),
@@ -104,6 +104,7 @@ class SentenceFusion(nn.Module):
             None if steady is None else steady.token,
             None if steady is None else steady.grid,
         )
+        return fused if steady is None else steady.picture(fused, visible, infrared)
 
 
 def load_sentence_fusion(

@@ -1,8 +1,9 @@
-"""Coefficients that are steady in time: what the frames of a video share is followed slowly, what changes at once.
+"""Fused frames that are steady in time: what the frames of a video share is followed slowly, what changes at once.
 
 A grid of coefficients is predicted for every frame by itself; small differences between two of them would flicker. Here
 the token of the whole picture and each cell of the grid follow exponentially, a cell the faster the more the picture
-below it has changed, so that nothing trails behind a moving object. A cut starts anew.
+below it has changed, so that nothing trails behind a moving object. A cut starts anew. The same is done with the fused
+pixels, whose contrast brings out the noise of the sensors: where neither source has changed, they follow within frames.
 """
 
 from __future__ import annotations
@@ -15,12 +16,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ldfusion.fusion.decoder import HISTOGRAM
+from ldfusion.io.color import luma
 
 CUT = 0.45
 """Half the L1 distance of two frames' histograms (1 for disjoint ones) above which a new scene begins."""
 MOVED = 0.06
 """Change of a cell's mean grey value, of 1, above which its coefficients are taken over at once."""
-TOKEN_SECONDS, GRID_SECONDS = 1.5, 0.6
+STILL, CHANGED = 1.5, 4.0
+"""Grey levels of 255: a change of a source's mean over 5x5 pixels from one frame to the next up to the first counts as
+noise, from the second on a pixel is taken over at once."""
+TOKEN_SECONDS, GRID_SECONDS, PIXEL_SECONDS = 1.5, 0.6, 0.06
 """Time constants."""
 
 
@@ -31,12 +36,14 @@ class _State:
     token: Tensor
     grid: Tensor | None = None
     cells: Tensor | None = None
+    sources: Tensor | None = None
+    fused: Tensor | None = None
 
 
-class SteadyCoefficients:
-    """Follows the frames of one video; hand its methods to `Fuser.fuse` as ``steady`` and ``settle``.
+class SteadyFrames:
+    """Follows the frames of one video; hand `token` and `grid` to `Fuser.fuse` as ``steady`` and ``settle``.
 
-    Call `at` with the time of every frame first; frames come in order of time.
+    Call `at` with the time of every frame first, `picture` with what came out; frames come in order of time.
     """
 
     def __init__(self) -> None:
@@ -77,6 +84,24 @@ class SteadyCoefficients:
             cells = torch.lerp(state.cells, cells, share + (1 - share) * moved)
         state.grid, state.cells = grid, cells
         return grid
+
+    def picture(self, fused: Tensor, visible: Tensor, infrared: Tensor) -> Tensor:
+        """The fused frame (B, 3, H, W) as it is shown; call after `grid`.
+
+        Args:
+            visible: (B, 3, H, W) in [0, 1]. infrared: (B, 1, H, W) in [0, 1].
+        """
+        state = self._state
+        assert state is not None, "token comes first"
+        sources = torch.cat([luma(visible), infrared], dim=1)
+        if state.sources is not None and state.fused is not None and state.sources.shape == sources.shape:
+            # the mean keeps its sign: noise around a pixel cancels, what moves or dims does not
+            change = 255 * F.avg_pool2d(sources - state.sources, 5, 1, 2).abs().amax(dim=1, keepdim=True)
+            moved = F.max_pool2d(((change - STILL) / (CHANGED - STILL)).clamp(0, 1), 5, 1, 2)
+            share = 1 - math.exp(-self._passed / PIXEL_SECONDS)
+            fused = torch.lerp(state.fused, fused, share + (1 - share) * moved)
+        state.sources, state.fused = sources, fused
+        return fused
 
 
 def _distance(first: Tensor, second: Tensor) -> float:
