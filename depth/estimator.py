@@ -114,7 +114,8 @@ class HubEstimator(DepthEstimator):
         """See the base class."""
         if images.shape[1] == 1:
             images = images.expand(-1, 3, -1, -1)
-        output = self.model(pixel_values=(images - self.mean) / self.std).predicted_depth
+        # a pipeline moves the model to a device by itself, without this estimator around it
+        output = self.model(pixel_values=(images - self.mean.to(images)) / self.std.to(images)).predicted_depth
         output = output[:, None] if output.ndim == 3 else output
         return 1.0 / output.clamp_min(MIN_METRES) if self.metric else output.clamp_min(0)
 

@@ -21,6 +21,7 @@ from ldfusion.diffusion.features import TIMESTEPS, FeatureExtractor, pipeline_no
 from ldfusion.errors import InputError
 from ldfusion.fusion.decoder import FusionDecoder
 from ldfusion.fusion.fuser import Fuser
+from ldfusion.fusion.tone import Tone, tone_controls
 from ldfusion.io.convert import from_batch, to_batch
 from ldfusion.io.image import read_infrared, read_visible
 from ldfusion.io.notices import notice
@@ -163,6 +164,7 @@ class LDFusionPipeline(DiffusionPipeline):
         prompt: str | Sequence[str] | None = None,
         generator: torch.Generator | None = None,
         timesteps: Sequence[int] | None = None,
+        tone: Tone = "natural",
         output_type: str = "pt",
     ) -> FusionOutput:
         """Fuse one pair or a batch of equally sized pairs.
@@ -174,10 +176,11 @@ class LDFusionPipeline(DiffusionPipeline):
             generator: CPU generator of the feature extractor's noise; seed 0 without one. Every pair of a batch gets
                 the same noise, so that its result does not depend on the batch.
             timesteps: other noise levels than the pipeline's, as many.
+            tone: ``natural``, ``contrast`` or ``bright``, or (contrast, brightness), each from -1 to 1.
             output_type: ``pt``, ``np`` or ``pil``.
 
         Raises:
-            InputError: unusable images, prompt, timesteps or output type.
+            InputError: unusable images, prompt, timesteps, tone or output type.
 
         Example:
             >>> pipe = LDFusionPipeline.from_pretrained()
@@ -189,6 +192,7 @@ class LDFusionPipeline(DiffusionPipeline):
             raise InputError(f"output_type: unknown '{output_type}'; known: {', '.join(OUTPUT_TYPES)}")
         if timesteps is not None:
             self.fuser.extractor.check_timesteps(timesteps)
+        controls = tone_controls(tone)
 
         # 1. Images: visible (B, 3, H, W), infrared (B, 1, H, W), both in [0, 1]
         first, second = self._inputs(visible, infrared)
@@ -208,10 +212,10 @@ class LDFusionPipeline(DiffusionPipeline):
         # 4. Text features: (B, D)
         text = self.text_encoder.encode(prompts)
 
-        # 5. Diffusion features of [R, G, B, IR] and modulated decoding: (B, 3, H, W)
-        noise = pipeline_noise((batch, height, width), None, generator, first.device)
-        fused = self.fuser.fuse(first, second, text, noise, timesteps)
-        del noise
+        # 5. Diffusion features of the working copy of [R, G, B, IR] and modulated decoding to a grid of coefficients,
+        #    sliced at full size: (B, 3, H, W)
+        noise = pipeline_noise((batch, *self.fuser.working_shape(height, width)), None, generator, first.device)
+        fused = self.fuser.fuse(first, second, text, noise, timesteps, controls.to(first.device))
 
         # 6. Depth of the fused image: (B, 1, H, W)
         depth = self.twin.fused(fused)

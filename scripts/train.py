@@ -9,7 +9,9 @@ import sys
 def main(argv: list[str] | None = None) -> int:
     """Parse, load the configuration, train, print the last validation's figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", required=True, help="a file of configs/")
+    parser.add_argument(
+        "--config", required=True, action="append", help="file of configs/; several are trained in turn"
+    )
     parser.add_argument("overrides", nargs="*", help="section.key=value, e.g. data.root=PATH train.steps=2000")
     args = parser.parse_intermixed_args(argv)
 
@@ -17,10 +19,12 @@ def main(argv: list[str] | None = None) -> int:
     from ldfusion.errors import InputError, WorkError
 
     try:
-        experiment = load(args.config, args.overrides)
-        from ldfusion.training.loop import train
+        experiments = [load(config, args.overrides) for config in args.config]
+        from ldfusion.training.loop import train, train_once
 
-        figures = train(experiment)
+        for experiment in experiments[:-1]:
+            train_once(experiment)
+        figures = train(experiments[-1])
     except (InputError, WorkError) as error:
         print(f"train: {error}", file=sys.stderr)
         return error.exit_code

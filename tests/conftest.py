@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import resource
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -17,6 +20,11 @@ import pytest
 import torch
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the programs that tests launch
+
+# Two threads would meet after every operation of these small networks, which takes longer than the operation; the
+# second core has the second process of `pytest -n 2`.
+torch.set_num_threads(1)
+cv2.setNumThreads(1)
 
 HEIGHT, WIDTH, PAIRS = 80, 96, 8
 
@@ -35,6 +43,42 @@ def _scene(rng: np.random.Generator, side: int) -> tuple[np.ndarray, np.ndarray,
     noise = rng.normal(0, 0.02, (HEIGHT, WIDTH, 4))
     codes = (np.clip(np.dstack([visible, infrared]) + noise, 0, 1) * 255).round().astype(np.uint8)
     return codes[..., :3], codes[..., 3], np.where(person, 2, 0).astype(np.uint8), depth
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs an accelerator where there is none."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if "gpu" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="PyTorch finds no GPU on this machine"))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Benchmarks set the number of threads for the rest of the process."""
+    yield
+    if torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def device_guard() -> ModuleType:
+    """The module ``tests/device_guard.py``."""
+    spec = importlib.util.spec_from_file_location("device_guard", Path(__file__).with_name("device_guard.py"))
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(params=["pretended", pytest.param("gpu", marks=pytest.mark.gpu)])
+def accelerator(request: pytest.FixtureRequest, device_guard: ModuleType) -> Iterator[torch.device]:
+    """Each test that asks for it runs on the pretended accelerator, and once more on a GPU where there is one."""
+    if request.param == "gpu":
+        yield torch.device("cuda")
+    else:
+        with device_guard.pretended_accelerator() as device:
+            yield device
 
 
 @pytest.fixture(scope="session")

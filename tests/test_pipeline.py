@@ -77,6 +77,13 @@ def test_prompt_replaces_the_caption_and_changes_the_image(pipe, pair):
     assert not torch.equal(first.fused, second.fused)
 
 
+def test_a_tone_is_a_name_or_its_controls(pipe, pair):
+    natural = pipe(*pair).fused
+    assert torch.equal(natural, pipe(*pair, tone="natural").fused)
+    bright = pipe(*pair, tone="bright").fused
+    assert torch.equal(bright, pipe(*pair, tone=(0.0, 1.0)).fused) and not torch.equal(bright, natural)
+
+
 def test_pil_arrays_and_tensors_agree(pipe):
     rng = np.random.default_rng(0)
     visible, infrared = rng.integers(0, 256, (40, 48, 3), np.uint8), rng.integers(0, 256, (40, 48), np.uint8)
@@ -107,6 +114,8 @@ def test_other_timesteps_change_the_features(pipe, pair):
         ({"timesteps": [5, 50]}, "at 3 of them, got 2"),
         ({"timesteps": [0, 50, 100]}, "outside 1..2000"),
         ({"output_type": "jpg"}, "unknown 'jpg'"),
+        ({"tone": "dark"}, "tone: unknown 'dark'"),
+        ({"tone": (0.0, 3.0)}, "each from -1 to 1"),
         ({"prompt": ["one", "two"]}, "2 sentences for 1 pairs"),
         ({"prompt": "   "}, "prompt"),
     ],

@@ -6,10 +6,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ldfusion.benchmarks import measured, of_pipeline, trained
+from ldfusion.benchmarks import fused, measured, of_pipeline, trained
 from ldfusion.benchmarks.base import Benchmark
 
-BENCHMARKS: dict[str, Benchmark] = {**of_pipeline.BENCHMARKS, **measured.BENCHMARKS, **trained.BENCHMARKS}
+BENCHMARKS: dict[str, Benchmark] = {
+    **fused.BENCHMARKS,
+    **of_pipeline.BENCHMARKS,
+    **measured.BENCHMARKS,
+    **trained.BENCHMARKS,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

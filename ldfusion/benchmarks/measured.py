@@ -28,7 +28,7 @@ def _tasks_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--detector", default=None, help="folder, torchvision:NAME or hub:ID (default: embedded)")
     parser.add_argument("--train-limit", type=int, default=0, help="training pairs of the segmentation network; 0: all")
     parser.add_argument("--scenes", type=int, default=32, help="rendered scenes of each light to judge depth by")
-    parser.add_argument("--train-scenes", type=int, default=128, help="the same, to re-train the depth network on")
+    parser.add_argument("--train-scenes", type=int, default=128, help="the same, to re-train depth on; 0: not at all")
     add_run(parser, "[segmentation:|depth:]KEY=VALUE words for the trainings")
 
 

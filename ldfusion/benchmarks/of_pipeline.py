@@ -1,4 +1,4 @@
-"""Tables about one pipeline: time, fusion metrics, depth, captions, language, fusion of registered pairs."""
+"""Tables about one pipeline: time, depth, captions, language, fusion of registered pairs."""
 
 from __future__ import annotations
 
@@ -41,24 +41,10 @@ def _registered_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, default=0, help="pairs (default: all)")
 
 
-def _fusion_arguments(parser: argparse.ArgumentParser) -> None:
-    add_data(parser)
-    parser.add_argument(
-        "--methods", nargs="+", default=["mean", "laplacian", "zero-learning", "seafusion", "ldfusion"], help="rows"
-    )
-
-
 def _speed(pipe: LDFusionPipeline, args: argparse.Namespace) -> str:
     from ldfusion.evaluation.speed import speed_table
 
     return speed_table(pipe, args.size, args.threads)
-
-
-def _fusion(pipe: LDFusionPipeline, args: argparse.Namespace) -> str:
-    from ldfusion.benchmarks.rows import fusion_table
-    from ldfusion.evaluation.report import render
-
-    return render(fusion_table(pipe, args.data, args.methods))
 
 
 def _depth(pipe: LDFusionPipeline, args: argparse.Namespace) -> str:
@@ -90,7 +76,6 @@ BENCHMARKS = {
     "speed": Benchmark(
         "every step against one pass of the GRDB network, on a rendered pair", _speed_arguments, _with_pipeline(_speed)
     ),
-    "fusion": Benchmark("fusion metrics on the validation pairs", _fusion_arguments, _with_pipeline(_fusion)),
     "depth": Benchmark("depth against the teacher on the validation pairs", _data_and_labels, _with_pipeline(_depth)),
     "captions": Benchmark("captions of the validation pairs", add_data, _with_pipeline(_captions)),
     "language": Benchmark("right captions against wrong ones", _data_and_labels, _with_pipeline(_language)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,6 @@ from ldfusion.config import DataConfig
 from ldfusion.data.catalog import PairFiles, select_pairs
 from ldfusion.data.labels import read_captions, read_depth_label, teacher_of
 from ldfusion.data.pairs import build_dataset, validation_loader
-from ldfusion.evaluation.suite import evaluate_tensors
-from ldfusion.evaluation.table import EvaluationTable
-from ldfusion.fusion.methods import load_method
 from ldfusion.io.size import resize
 from ldfusion.pipeline import LDFusionPipeline, load_pair
 from ldfusion.training.stages.fusion import FusionStage
@@ -34,29 +31,6 @@ def _pairs(root: Path) -> Iterator[tuple[PairFiles, Tensor, Tensor]]:
     for files in validation_pairs(root):
         pair = load_pair(files.visible, files.infrared, files.name)
         yield files, pair.visible, pair.infrared
-
-
-def fusion_table(pipe: LDFusionPipeline, root: Path, methods: Sequence[str]) -> EvaluationTable:
-    """Fusion metrics of the pipeline beside other fusion methods on the validation pairs.
-
-    Args:
-        methods: names of `ldfusion.fusion.methods.METHODS`; ``ldfusion`` is the pipeline.
-    """
-    names, visible, infrared = [], [], []
-    for files, v, i in _pairs(root):
-        names.append(files.name)
-        visible.append(v[0])
-        infrared.append(i[0])
-
-    def images(name: str) -> Iterator[Tensor]:
-        method = None if name == "ldfusion" else load_method(name)
-        for v, i in zip(visible, infrared, strict=True):
-            if method is None:
-                yield pipe(v[None], i[None], generator=torch.Generator().manual_seed(0)).fused[0]
-            else:
-                yield method(v[None], i[None])[0]
-
-    return evaluate_tensors({name: images(name) for name in methods}, visible, infrared, names)
 
 
 def depth_rows(pipe: LDFusionPipeline, root: Path, labels: Path) -> dict[str, float]:

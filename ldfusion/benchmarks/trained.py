@@ -10,14 +10,16 @@ from ldfusion.benchmarks.base import Benchmark, add_data, add_run
 
 def _ablation_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", default="configs/fusion.yaml")
+    parser.add_argument("--variants", help="names with semicolons between (default: all)")
     add_run(parser)
 
 
 def _ablation(args: argparse.Namespace) -> str:
-    from ldfusion.training.ablation import ablate, table
+    from ldfusion.training.ablation import VARIANTS, ablate, table
 
     args.output.mkdir(parents=True, exist_ok=True)
-    return table(ablate(args.config, args.output, args.overrides))
+    variants = VARIANTS if args.variants is None else args.variants.split(";")
+    return table(ablate(args.config, args.output, args.overrides, tuple(variants)))
 
 
 def _inputs_arguments(parser: argparse.ArgumentParser) -> None:

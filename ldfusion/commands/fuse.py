@@ -159,7 +159,14 @@ def _pipeline(args: argparse.Namespace, read: Callable[[NamedPair], Pair]) -> Ca
         name, pair = files[0], read(files)
         # A generator for each pair: its result depends neither on the others nor on how they are shared out.
         generator = torch.Generator().manual_seed(args.seed)
-        output = pipe(pair.visible, pair.infrared, prompt=args.prompt, generator=generator, timesteps=args.timesteps)
+        output = pipe(
+            pair.visible,
+            pair.infrared,
+            prompt=args.prompt,
+            generator=generator,
+            timesteps=args.timesteps,
+            tone=args.tone or "natural",
+        )
         _add(args, name, lambda folder: _write(folder, name, pair, output, pipe.twin.metric))
         return {
             "name": name,

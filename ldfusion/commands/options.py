@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from ldfusion.pipeline import LDFusionPipeline
 
 
-METHODS = ("ldfusion", "zero-learning", "alpha", "laplacian", "mean", "seafusion")
+METHODS = ("ldfusion", "zero-learning", "alpha", "laplacian", "mean", "maximum", "maximum-stretched", "seafusion")
 """Names of `ldfusion.fusion.methods`, known here without loading it."""
+
+TONES = ("natural", "contrast", "bright")
+"""Names of `ldfusion.fusion.tone`, likewise."""
 
 _OVERLAYS = ("alpha", "zero-learning")
 _GUIDED = "ldfusion"
@@ -70,7 +73,8 @@ def add_method(parser: argparse.ArgumentParser) -> None:
         choices=METHODS,
         default=METHODS[0],
         help="how to fuse: ldfusion, the guided pipeline; zero-learning, saliency and VGG features; alpha, an overlay; "
-        "laplacian, pyramids; mean; seafusion, the GRDB network (default: %(default)s)",
+        "laplacian, pyramids; mean; maximum, the brighter of both, also stretched to the full range; seafusion, the "
+        "GRDB network (default: %(default)s)",
     )
     parser.add_argument(
         "--alpha",
@@ -94,6 +98,12 @@ def add_guidance(parser: argparse.ArgumentParser) -> None:
         type=values.timesteps,
         metavar="T,T,...",
         help="noise levels of the diffusion features, like 5,50,100 (default: those the weights were trained with)",
+    )
+    parser.add_argument(
+        "--tone",
+        choices=TONES,
+        help="how the fused image is toned: natural, contrast (deeper shadows, brighter lights) or bright "
+        "(default: natural)",
     )
     parser.add_argument(
         "--seed",
@@ -156,7 +166,7 @@ def check_method(args: argparse.Namespace) -> None:
     if args.alpha is not None and args.method not in _OVERLAYS:
         raise InputError(f"--alpha is for the methods {' and '.join(_OVERLAYS)}, not for '{args.method}'")
     if args.method != _GUIDED:
-        for name in ("prompt", "timesteps", "weights"):
+        for name in ("prompt", "timesteps", "tone", "weights"):
             if getattr(args, name, None) is not None:
                 raise InputError(f"--{name} is for the method '{_GUIDED}', not for '{args.method}'")
 
@@ -172,5 +182,5 @@ def load_fusion(args: argparse.Namespace) -> FusionMethod:
 
     check_method(args)
     if args.method == _GUIDED:
-        return SentenceFusion(load_pipeline(args), args.prompt, args.seed, args.timesteps)
+        return SentenceFusion(load_pipeline(args), args.prompt, args.seed, args.timesteps, args.tone or "natural")
     return load_method(args.method, choose_device(args.device), alpha=args.alpha)

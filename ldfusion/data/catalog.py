@@ -28,6 +28,16 @@ class PairFiles:
     def dataset(self) -> str:
         return self.name.split("/", 1)[0]
 
+    @property
+    def stem(self) -> str:
+        """The name without the data set."""
+        return self.name.split("/", 1)[1]
+
+    @property
+    def flat_name(self) -> str:
+        """``dataset_stem``, for the pairs of several data sets in one folder."""
+        return self.name.replace("/", "_")
+
 
 def catalog() -> dict[str, dict[str, Any]]:
     """All rows of ``datasets.yaml`` by name."""

@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from ldfusion.diffusion.schedule import make_schedule
 from ldfusion.errors import InputError
 
-HALF_ABOVE = 2**22
-"""Pixels of an image above which the noise is held in half precision."""
 TIMESTEPS = (5, 50, 100)
 """Timesteps (counted from 1) of Dif-Fusion's released configuration."""
 
@@ -114,11 +112,9 @@ def pipeline_noise(
         generator: a CPU generator that the noise is drawn from instead.
 
     Returns:
-        float32, or float16 above `HALF_ABOVE` pixels, where it is the largest tensor of the pipeline.
+        float32.
     """
     b, h, w = size
     source = generator if generator is not None else torch.Generator("cpu").manual_seed(0 if seed is None else seed)
     noise = torch.randn((1, 4, h, w), generator=source)
-    if h * w > HALF_ABOVE:
-        noise = noise.half()
     return noise.expand(b, -1, -1, -1).to(device)

@@ -1,4 +1,4 @@
-"""Fusion metrics from information theory: entropy, mutual information, visual information fidelity.
+"""Fusion metrics from information theory: entropy, mutual information, visual information fidelity, lost pixels.
 
 All take (B, 1, H, W) luma on the 0..255 scale, the sources (1, 1, H, W) where all B images share them, and return (B,)
 float64. A value that the definition leaves open (0 / 0) is NaN here; `ldfusion.evaluation.suite` turns it into "n/a".
@@ -40,6 +40,20 @@ def mutual_information(fused: Tensor, visible: Tensor, infrared: Tensor) -> Tens
         table = joint.unflatten(1, (LEVELS, LEVELS))
         total += entropy_of(table.sum(1)) + entropy_of(table.sum(2)) - entropy_of(joint)
     return total
+
+
+def clipped_share(fused: Tensor, visible: Tensor, infrared: Tensor) -> Tensor:
+    """Pixels at the codes 0 and 255 beyond the larger share of the two sources [%], 0..100, lower is better.
+
+    What is drawn there is lost; a source that is cut off itself is no fault of the fusion.
+    """
+    check_luma(fused, visible, infrared)
+
+    def share(image: Tensor) -> Tensor:
+        codes = to_codes(image)
+        return ((codes == 0) | (codes == LEVELS - 1)).double().mean((1, 2, 3))
+
+    return 100 * (share(fused) - torch.maximum(share(visible), share(infrared))).clamp_min(0)
 
 
 def vif(fused: Tensor, visible: Tensor, infrared: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The fusion metrics as torchmetrics classes: means over any number of batches, processes and devices.
 
-As input to `update` each class accepts fused, visible and infrared luma, (B, 1, H, W) on the 0..255 scale.
+As input to `update` each class accepts fused, visible and infrared luma, (B, 1, H, W) on the 0..255 scale;
+`ColourError` takes (B, 3, H, W) as fused and visible, and has no value for luma.
 `compute` returns the mean over all images on which the metric is defined, NaN if there was none.
 """
 
@@ -33,7 +34,7 @@ class FusionMetric(Metric):
         self.add_state(self._count, torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, fused: Tensor, visible: Tensor, infrared: Tensor) -> None:
-        """Add a batch of (B, 1, H, W) luma on the 0..255 scale."""
+        """Add a batch of (B, 1, H, W) luma (for `ColourError`: colours) on the 0..255 scale."""
         values = METRICS[self.name](fused, visible, infrared)
         values = values[values.isfinite()]
         setattr(self, self._total, getattr(self, self._total) + values.sum())
@@ -137,6 +138,20 @@ class ChenVarshneyDifference(FusionMetric):
     higher_is_better = False
 
 
+class ColourError(FusionMetric):
+    """Colour error, see `ldfusion.evaluation.metrics.colour_error`."""
+
+    name = "colour"
+    higher_is_better = False
+
+
+class ClippedShare(FusionMetric):
+    """Share of clipped pixels, see `ldfusion.evaluation.metrics.clipped_share`."""
+
+    name = "clipped"
+    higher_is_better = False
+
+
 class FeatureMutualInformation(FusionMetric):
     """FMI, see `ldfusion.evaluation.metrics.fmi`."""
 
@@ -161,6 +176,8 @@ CLASSES: dict[str, type[FusionMetric]] = {
         FusionArtefacts,
         ChenBlumQuality,
         ChenVarshneyDifference,
+        ColourError,
+        ClippedShare,
         FeatureMutualInformation,
     )
 }

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from ldfusion.diffusion.features import pipeline_noise
 from ldfusion.errors import InputError
+from ldfusion.fusion.grid import apply_tiled
 from ldfusion.fusion.methods import load_method
 from ldfusion.fusion.seafusion import GRDBFusionNetwork
-from ldfusion.io.color import luma
+from ldfusion.io.color import luma, to_stack
+from ldfusion.io.size import resize
 from ldfusion.pipeline import LDFusionPipeline
 
 
@@ -48,14 +50,20 @@ def pipeline_times(pipe: LDFusionPipeline, visible: Tensor, infrared: Tensor, re
     depth_visible, depth_infrared = pipe.twin.visible(visible), pipe.twin.infrared(infrared)
     sentence = pipe.describe(visible, infrared, depth_visible, depth_infrared)[0]["caption"]
     text = pipe.text_encoder.encode([sentence])
-    noise = pipeline_noise((1, *visible.shape[-2:]), 0, None, visible.device)
-    fused = pipe.fuser.fuse(visible, infrared, text, noise)
+    fuser = pipe.fuser
+    shape = fuser.working_shape(*visible.shape[-2:])
+    noise = pipeline_noise((1, *shape), 0, None, visible.device)
+    stack = to_stack(resize(visible, shape), resize(infrared, shape))
+    grid = fuser.coefficients(stack, text, noise)
+    fused = apply_tiled(grid, visible, infrared)
     steps: dict[str, Callable[[], object]] = {
         "depth of the visible image": lambda: pipe.twin.visible(visible),
         "depth of the infrared image": lambda: pipe.twin.infrared(infrared),
         "caption": lambda: pipe.describe(visible, infrared, depth_visible, depth_infrared),
         "text features": lambda: pipe.text_encoder.encode([sentence]),
-        "diffusion features and decoding": lambda: pipe.fuser.fuse(visible, infrared, text, noise),
+        "diffusion features": lambda: fuser.extractor(stack, noise),
+        "diffusion features and decoding": lambda: fuser.coefficients(stack, text, noise),
+        "slicing": lambda: apply_tiled(grid, visible, infrared),
         "depth of the fused image": lambda: pipe.twin.fused(fused),
         "whole pipeline": lambda: pipe(visible, infrared),
         "GRDB network": lambda: grdb(grey, infrared),

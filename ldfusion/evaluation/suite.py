@@ -1,7 +1,7 @@
 """Evaluation of fused images: whole folders of one or several methods, or tensors in memory.
 
-Everything is measured on the 8-bit BT.601 luma of what a viewer would see, whatever its source, so that a
-tensor in memory scores the same as the file it is written to.
+Everything is measured on the 8-bit BT.601 luma of what a viewer would see, or on its 8-bit colours, whatever its
+source, so that a tensor in memory scores the same as the file it is written to.
 """
 
 from __future__ import annotations
@@ -50,26 +50,50 @@ def evaluate_pairs(
         InputError: an unknown metric or convention, a missing or empty folder, no matching names, or nothing that could
             be evaluated at all.
     """
-    rules = get_convention(convention)
-    columns = rules.select(metrics)
+    get_convention(convention).select(metrics)  # a wrong name is told before any folder is listed
     pairs = match_pairs(visible, infrared)
     files = {method: _fused_files(folder, pairs[0][0]) for method, folder in fused.items()}
-    table = EvaluationTable.empty(rules, columns, fused, pairs.report())
-    for method, found in files.items():
+    return evaluate_files(files, pairs, metrics, device, convention, fused, pairs.report())
+
+
+def evaluate_files(
+    fused: Mapping[str, Mapping[str, Path]],
+    pairs: Sequence[NamedPair],
+    metrics: Sequence[str] | None = None,
+    device: str | torch.device = "cpu",
+    convention: str = "plain",
+    places: Mapping[str, object] | None = None,
+    problems: Iterable[str] = (),
+) -> EvaluationTable:
+    """`evaluate_pairs` of files from anywhere, under names of the caller's choice.
+
+    Args:
+        fused: method name -> name of a pair -> its fused image; pairs may be missing.
+        pairs: (name, visible file, infrared file) each.
+        places: what a message calls the images of a method; the method's name by default.
+        problems: lines that go before those found here.
+
+    Raises:
+        InputError: as `evaluate_pairs`.
+    """
+    rules = get_convention(convention)
+    table = EvaluationTable.empty(rules, rules.select(metrics), fused, problems)
+    for method, found in fused.items():
         missing = [name for name, _, _ in pairs if name not in found]
         if missing:
-            table.problems.append(f"{fused[method]}: no fused image for {some(missing)}")
+            table.problems.append(f"{(places or {}).get(method, method)}: no fused image for {some(missing)}")
 
     def work(pair: NamedPair) -> _Measured:
         name, visible_file, infrared_file = pair
-        present = {method: found[name] for method, found in files.items() if name in found}
+        present = {method: found[name] for method, found in fused.items() if name in found}
         if not present:
             return _Measured()
         try:
             sources = _read_sources(visible_file, infrared_file, device)
         except LDFusionError as error:
             return _Measured(problems=[str(error)])
-        images, problems = {}, []
+        images: dict[str, _Codes] = {}
+        problems: list[str] = []
         for method, file in present.items():
             try:
                 images[method] = _read_fused(file, visible_file, sources[0])
@@ -113,9 +137,22 @@ def evaluate_tensors(
     names = [str(number) for number in range(len(visible))] if names is None else names
     table = EvaluationTable.empty(rules, rules.select(metrics), fused)
     for name, first, second, *images in zip(names, visible, infrared, *fused.values(), strict=True):
-        codes = {method: luma_codes(image) for method, image in zip(fused, images, strict=True)}
-        _measure(table, codes, (luma_codes(first), luma_codes(second))).enter(table, name)
+        codes = {method: _Codes.of(image) for method, image in zip(fused, images, strict=True)}
+        _measure(table, codes, (_Codes.of(first), _Codes.of(second))).enter(table, name)
     return table
+
+
+@dataclass(frozen=True)
+class _Codes:
+    """One image as 8-bit codes: luma (1, 1, H, W) float32 and colours (1, 3, H, W) uint8."""
+
+    luma: Tensor
+    colours: Tensor
+
+    @classmethod
+    def of(cls, image: Tensor) -> _Codes:
+        """Of (3, H, W) or (1, H, W) in [0, 1]."""
+        return cls(luma_codes(image), to_codes(image * 255).to(torch.uint8).expand(3, -1, -1).unsqueeze(0))
 
 
 @dataclass
@@ -134,12 +171,15 @@ class _Measured:
 
 
 def _measure(
-    table: EvaluationTable, images: Mapping[str, Tensor], sources: tuple[Tensor, Tensor], problems: Iterable[str] = ()
+    table: EvaluationTable, images: Mapping[str, _Codes], sources: tuple[_Codes, _Codes], problems: Iterable[str] = ()
 ) -> _Measured:
     """The images of all methods of one pair: together, so that what concerns the sources is computed once."""
-    measured = _Measured({}, (sources[0].shape[-2], sources[0].shape[-1]), list(problems))
+    visible, infrared = sources
+    measured = _Measured({}, (visible.luma.shape[-2], visible.luma.shape[-1]), list(problems))
     if images:
-        values = compute_metrics(torch.cat(list(images.values())), *sources, table.metrics, table.measures)
+        fused = torch.cat([image.luma for image in images.values()])
+        colours = torch.cat([image.colours for image in images.values()]), visible.colours
+        values = compute_metrics(fused, visible.luma, infrared.luma, table.metrics, table.measures, colours)
         for number, method in enumerate(images):
             measured.values[method] = {metric: value[number].item() for metric, value in values.items()}
     return measured
@@ -158,17 +198,17 @@ def _fused_files(path: Path, name: str) -> dict[str, Path]:
     return {name: path} if path.is_file() else images_by_stem(path)
 
 
-def _read_sources(visible_file: Path, infrared_file: Path, device: str | torch.device) -> tuple[Tensor, Tensor]:
+def _read_sources(visible_file: Path, infrared_file: Path, device: str | torch.device) -> tuple[_Codes, _Codes]:
     visible = read_visible(visible_file)[0].to(device)
     infrared = match_infrared(visible[None], read_infrared(infrared_file)[None].to(device), infrared_file.name)[0]
-    return luma_codes(visible), luma_codes(infrared)
+    return _Codes.of(visible), _Codes.of(infrared)
 
 
-def _read_fused(file: Path, visible_file: Path, visible: Tensor) -> Tensor:
-    """8-bit luma of a fused image, of the visible image's size and on its device; InputError otherwise."""
-    image = luma_codes(read_visible(file)[0].to(visible.device))
-    if image.shape != visible.shape:
-        (height, width), (wanted_height, wanted_width) = image.shape[-2:], visible.shape[-2:]
+def _read_fused(file: Path, visible_file: Path, visible: _Codes) -> _Codes:
+    """A fused image of the visible image's size, on its device; InputError otherwise."""
+    image = _Codes.of(read_visible(file)[0].to(visible.luma.device))
+    if image.luma.shape != visible.luma.shape:
+        (height, width), (wanted_height, wanted_width) = image.luma.shape[-2:], visible.luma.shape[-2:]
         raise InputError(
             f"{file}: {width}x{height}, but {visible_file} is {wanted_width}x{wanted_height};"
             " a fused image has the visible image's size"

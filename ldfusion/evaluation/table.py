@@ -72,6 +72,15 @@ class EvaluationTable:
         """Add one image of ``size`` (height, width)."""
         self.methods[method].add(name, values, lambda metric: self.measures[metric].reason(*size))
 
+    def of_images(self, keep: Callable[[str], bool]) -> EvaluationTable:
+        """The table of those images whose name ``keep`` accepts; what could not be evaluated stays with the whole."""
+        methods = {}
+        for method, scores in self.methods.items():
+            reasons = {metric: {n: r for n, r in why.items() if keep(n)} for metric, why in scores.reasons.items()}
+            rows = {name: row for name, row in scores.rows.items() if keep(name)}
+            methods[method] = MethodScores(rows, {metric: why for metric, why in reasons.items() if why})
+        return EvaluationTable(self.metrics, methods, [], self.convention, self.measures)
+
     def notes(self) -> list[str]:
         """One line for every metric and reason that left images without a value."""
         return [

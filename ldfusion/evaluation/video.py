@@ -83,7 +83,7 @@ class FrameByFrame(SentenceFusion):
 
     name = "ldfusion-frame-by-frame"
 
-    def hold(self, feature: Tensor | None) -> None:
+    def hold(self, feature: Tensor | None, time: float = 0.0) -> None:
         """Nothing is held."""
 
     @torch.no_grad()

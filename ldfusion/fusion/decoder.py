@@ -1,13 +1,16 @@
-"""The fusion decoder: multi-timestep diffusion features, modulated by a sentence, become one colour image.
+"""The fusion decoder: features of the working copy, modulated by a sentence, become a grid of fusion coefficients.
 
-From the coarsest level to the finest: the T timesteps of a level are mixed by a 1x1 convolution, the upsampled tensor
-of the coarser level is added, the sentence scales and shifts the channels, and two 3x3 convolutions refine. Unlike
-Dif-Fusion's head (Yue et al. 2023), whose finest block never reaches its output, every level here is used.
+From the finest level to the coarsest: the T timesteps of a level are mixed by a 1x1 convolution, the finer level comes
+in through a convolution of stride 2, the sentence scales and shifts the channels (Text-IF, Yi et al. 2024), and a 3x3
+convolution refines. At the coarsest level a token of the whole picture (mean feature, both histograms, the wanted tone)
+scales and shifts the channels, so that exposure can follow the picture, and a 1x1 convolution gives the coefficients of
+each cell.
+What they weigh is in `ldfusion.fusion.grid`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
@@ -15,55 +18,46 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ldfusion.fusion.grid import AXES, COEFFICIENTS, starting_coefficients
+from ldfusion.fusion.tone import CONTROLS
 from ldfusion.io.color import luma
 from ldfusion.language.modulation import TextModulation, modulate
 
+HISTOGRAM = 32
+"""Bins of the histograms in the token, equidistant in the root of the grey value: most of a night is dark."""
+_CLEAN = 6
+
 
 class _Level(nn.Module):
-    """One resolution: mix the timesteps, add the coarser level, modulate, refine with two residual convolutions."""
+    """One resolution: mix the timesteps, add the finer level, modulate, refine."""
 
-    def __init__(self, inputs: int, width: int, coarser: int) -> None:
+    def __init__(self, features: int, finer: int, width: int) -> None:
         super().__init__()
-        self.mix = nn.Conv2d(inputs, width, 1)
-        self.lift = nn.Conv2d(coarser, width, 1) if coarser else None
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
+        self.mix = nn.Conv2d(features, width, 1) if features else None
+        self.down = nn.Conv2d(finer, width, 3, stride=2, padding=1) if finer else nn.Conv2d(_CLEAN, width, 3, padding=1)
+        self.refine = nn.Conv2d(width, width, 3, padding=1)
 
-    def forward(self, features: Tensor, coarser: Tensor | None, modulation: tuple[Tensor, Tensor] | None) -> Tensor:
-        x = self.mix(features)
-        if self.lift is not None and coarser is not None:
-            # the 1x1 runs before upsampling: the same result at a quarter of the cost
-            x = x + F.interpolate(self.lift(coarser), size=x.shape[-2:], mode="bilinear", align_corners=False)
+    def forward(self, features: Tensor, finer: Tensor, modulation: tuple[Tensor, Tensor] | None) -> Tensor:
+        x = self.down(finer)
+        if self.mix is not None:
+            x = x + self.mix(features)
         x = F.leaky_relu(x, 0.2)
         if modulation is not None:
             x = modulate(x, *modulation)
-        return x + self.second(F.leaky_relu(self.first(x), 0.2))
-
-
-def details(stack: Tensor) -> Tensor:
-    """Detail of visible luma and infrared at two scales (B, 4, H, W): what means over 3x3 and 9x9 pixels take away.
-
-    Args:
-        stack: clean [R, G, B, IR] (B, 4, H, W) in [-1, 1]; the details are on the scale of [0, 1] images.
-    """
-    both = torch.cat([luma(stack[:, :3]), stack[:, 3:]], dim=1) * 0.5
-    fine, coarse = (F.avg_pool2d(F.pad(both, (k,) * 4, mode="replicate"), 2 * k + 1, 1) for k in (1, 4))
-    return torch.cat([both - fine, fine - coarse], dim=1)
+        return x + F.leaky_relu(self.refine(x), 0.2)
 
 
 class FusionDecoder(ModelMixin, ConfigMixin):
-    """Features and the clean stack to the fused colour image.
-
-    The last convolution predicts, for each pixel, a weight w, gains g of the detail of both images at two scales, and a
-    colour residual r; fused = (1 - w) visible + w infrared + sum g detail + r, with the infrared image and the details
-    in all three channels. The smooth maps w and g carry sharp edges over without having to draw them.
+    """Features and the clean stack of the working copy to the grid of coefficients.
 
     Args:
-        feature_channels: channels of one timestep's features, finest level first.
-        timesteps: how many timesteps the features come from.
+        feature_channels: channels of one timestep's features, finest level first; the cells of the grid are those of
+            the coarsest level, 2^(levels - 1) pixels of the working copy wide.
+        timesteps: how many timesteps the features come from; 0: only the clean stack is seen.
         widths: channels of the decoder's levels, finest first.
+        nodes: of each range axis of the grid.
         text_dim: width of the text feature; 0 builds a decoder without language.
-        hidden: hidden width of the modulation MLPs.
+        hidden: hidden width of the modulation MLPs and of the token's.
     """
 
     @register_to_config
@@ -71,57 +65,81 @@ class FusionDecoder(ModelMixin, ConfigMixin):
         self,
         feature_channels: Sequence[int] = (16, 32, 64, 96),
         timesteps: int = 3,
-        widths: Sequence[int] = (16, 24, 48, 64),
+        widths: Sequence[int] = (16, 32, 48, 72),
+        nodes: int = 6,
         text_dim: int = 128,
-        hidden: int = 128,
+        hidden: int = 96,
     ) -> None:
         super().__init__()
         if len(feature_channels) != len(widths):
             raise ValueError(f"{len(widths)} widths for {len(feature_channels)} feature levels")
-        coarser = (*widths[1:], 0)
+        finer = (0, *widths[:-1])
         self.levels = nn.ModuleList(
-            _Level(c * timesteps, w, up) for c, w, up in zip(feature_channels, widths, coarser, strict=True)
+            _Level(c * timesteps, f, w) for c, f, w in zip(feature_channels, finer, widths, strict=True)
         )
         self.modulation = TextModulation(text_dim, widths, hidden, init_scale=0.5) if text_dim else None
-        # local contrast at the finest scale does not survive the noisy features: the clean stack joins here
-        wide = 3 * widths[0] // 2
-        self.clean = nn.Conv2d(8, wide, 3, padding=1)
-        self.merge = nn.Conv2d(widths[0] + wide, wide, 3, padding=1)
-        self.first = nn.Conv2d(wide, wide, 3, padding=1)
-        self.second = nn.Conv2d(wide, wide, 3, padding=1)
-        self.head = nn.Conv2d(wide, 8, 3, padding=1)
+        last = widths[-1]
+        self.token = nn.Sequential(
+            nn.Linear(last + 2 * HISTOGRAM + CONTROLS, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, 2 * last)
+        )
+        self.first = nn.Conv2d(last, last, 3, padding=1)
+        self.second = nn.Conv2d(last, last, 3, padding=1)
+        self.head = nn.Conv2d(last, AXES * COEFFICIENTS * nodes, 1)
+        self.nodes = nodes
         nn.init.normal_(self.head.weight, std=1e-2)
         assert self.head.bias is not None
-        nn.init.zeros_(self.head.bias)
+        with torch.no_grad():
+            start = starting_coefficients() / AXES
+            self.head.bias.copy_(start[None, :, None].expand(AXES, -1, nodes).flatten())
 
-    def forward(self, features: Sequence[Tensor], stack: Tensor, text: Tensor | None = None) -> Tensor:
-        """Fused image (B, 3, H, W).
+    def forward(
+        self,
+        features: Sequence[Tensor],
+        stack: Tensor,
+        text: Tensor | None = None,
+        tone: Tensor | None = None,
+        steady: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """Coefficients (B, AXES, COEFFICIENTS, R, h, w) float32, see `ldfusion.fusion.grid`.
 
         Args:
             features: one tensor a level, finest first, (B, T * C_l, H / 2^l, W / 2^l).
-            stack: clean [R, G, B, IR] (B, 4, H, W) in [-1, 1].
+            stack: clean [R, G, B, IR] of the working copy (B, 4, H, W) in [-1, 1].
             text: sentence features (B, text_dim); None only for a decoder without language.
-
-        Returns:
-            Colour image around [0, 1]; clamped to it in evaluation mode, left free in training so that saturated
-            pixels keep a gradient.
+            tone: (B, CONTROLS), see `ldfusion.fusion.tone`; None: natural.
+            steady: called with what is known of the whole picture (B, D), its mean feature and histograms; what it
+                returns takes their place. A video passes one that follows slowly.
         """
         modulations: Sequence[tuple[Tensor, Tensor] | None] = [None] * len(self.levels)
         if self.modulation is not None:
             if text is None:
                 raise ValueError("this decoder is guided by a sentence: 'text' is needed")
             modulations = self.modulation(text)
-        x: Tensor | None = None
-        for level in reversed(range(len(self.levels))):
-            x = self.levels[level](features[level], x, modulations[level])
-        assert x is not None
-        detail = details(stack)
-        clean = F.leaky_relu(self.clean(torch.cat([stack, detail], dim=1)), 0.2)
-        x = F.leaky_relu(self.merge(torch.cat([x, clean], dim=1)), 0.2)
+        x = clean_input(stack)
+        for level, modulation, feature in zip(self.levels, modulations, features, strict=True):
+            x = level(feature, x, modulation)
+        known = torch.cat([x.mean(dim=(2, 3)), _histograms(stack)], dim=1)
+        if steady is not None:
+            known = steady(known)
+        if tone is None:
+            tone = known.new_zeros(1, CONTROLS)
+        token = self.token(torch.cat([known, tone.to(known.dtype).expand(len(known), -1)], dim=1))[..., None, None]
+        x = modulate(x, *token.chunk(2, dim=1))
         x = x + self.second(F.leaky_relu(self.first(x), 0.2))
-        out = self.head(x).float()
-        visible, infrared = stack[:, :3] * 0.5 + 0.5, stack[:, 3:] * 0.5 + 0.5
-        weight, gains, residual = torch.sigmoid(out[:, :1]), out[:, 1:5], out[:, 5:]
-        added = (gains * detail).sum(dim=1, keepdim=True)
-        fused = (1 - weight) * visible + weight * infrared + added + residual
-        return fused if self.training else fused.clamp(0, 1)
+        grid = self.head(F.leaky_relu(x, 0.2)).float()
+        return grid.unflatten(1, (AXES, COEFFICIENTS, self.nodes))
+
+
+def clean_input(stack: Tensor) -> Tensor:
+    """The stack with max(Y, I) and Y - I beside it, (B, 6, H, W) in [-1, 1]."""
+    y, infrared = luma(stack[:, :3]), stack[:, 3:]
+    return torch.cat([stack, torch.maximum(y, infrared), (y - infrared) / 2], dim=1)
+
+
+def _histograms(stack: Tensor) -> Tensor:
+    """Soft histograms of luma and infrared (B, 2 * HISTOGRAM), around 1 for a flat one."""
+    both = torch.cat([luma(stack[:, :3]), stack[:, 3:]], dim=1).float() / 2 + 0.5
+    place = both.clamp(0, 1).sqrt().flatten(2)[:, :, None] * (HISTOGRAM - 1)
+    bins = torch.arange(HISTOGRAM, device=stack.device, dtype=torch.float32)[:, None]
+    share = (1 - (place - bins).abs()).clamp_min(0).mean(dim=3)
+    return (share * HISTOGRAM).flatten(1).to(stack.dtype)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from depth.losses import ssi_loss
-from ldfusion.fusion.guided import local_contrast
+from ldfusion.fusion.guided import box_mean, local_contrast
 from ldfusion.io.color import luma, rgb_to_ycbcr
 
 
@@ -21,11 +21,6 @@ def sobel(image: Tensor) -> Tensor:
 def target_intensity(visible: Tensor, infrared: Tensor) -> Tensor:
     """Brighter source at each pixel, max(Y_V, I) (B, 1, H, W) (SeAFusion, Tang et al. 2022, eq. 5)."""
     return torch.maximum(luma(visible), infrared)
-
-
-def target_gradient(visible: Tensor, infrared: Tensor) -> Tensor:
-    """Sobel response (B, 2, H, W) of the source with the larger magnitude, sign kept, per direction."""
-    return _stronger(sobel(luma(visible)), sobel(infrared))
 
 
 def _stronger(first: Tensor, second: Tensor) -> Tensor:
@@ -75,22 +70,89 @@ def intensity_loss(fused: Tensor, target: Tensor) -> Tensor:
     """mean |Y_F - T| (SeAFusion, Tang et al. 2022, eq. 5; Dif-Fusion's MCI on luma).
 
     Args:
-        fused: colour image (B, 3, H, W).
+        fused: luma (B, 1, H, W).
         target: intensity to reach (B, 1, H, W), see `target_intensity` and `emphasis`.
     """
-    return F.l1_loss(luma(fused), target)
+    return F.l1_loss(fused, target)
 
 
-def gradient_loss(fused: Tensor, target: Tensor) -> Tensor:
-    """mean |grad Y_F - G| (SeAFusion, Tang et al. 2022, eq. 6).
+def gradient_loss(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """mean |grad Y_F - G|, G the Sobel response of the stronger source in each direction (Tang et al. 2022, eq. 6).
 
     The sign of the gradient is kept: matching magnitudes alone also rewards an edge of reversed contrast, a halo.
 
     Args:
-        fused: colour image (B, 3, H, W).
-        target: Sobel responses to reach (B, 2, H, W), see `target_gradient`.
+        fused, first, second: luma (B, 1, H, W).
     """
-    return F.l1_loss(sobel(luma(fused)), target)
+    return F.l1_loss(sobel(fused), _stronger(sobel(first), sobel(second)))
+
+
+def laplacian(image: Tensor) -> Tensor:
+    """Five-point Laplacian (B, 1, H, W); the border pixel is repeated."""
+    kernel = image.new_tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])
+    return F.conv2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), kernel[None, None])
+
+
+def laplacian_loss(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """mean |lap F - L|, L the Laplacian of the larger magnitude of the two, sign kept (the texture term of SIBA, 2025).
+
+    Args:
+        fused, first, second: luma (B, 1, H, W).
+    """
+    return F.l1_loss(laplacian(fused), _stronger(laplacian(first), laplacian(second)))
+
+
+def novelty_loss(fused: Tensor, first: Tensor, second: Tensor, allowed: float = 1.15, noise: float = 0.02) -> Tensor:
+    """Edges that neither source has, mean max(0, |grad F| - allowed max(|grad A|, |grad B|) - noise) (ours).
+
+    Args:
+        fused, first, second: luma (B, 1, H, W).
+        allowed: gain of an edge that costs nothing.
+        noise: magnitude that costs nothing.
+    """
+    of_fused, *sources = ((sobel(x).square().sum(dim=1) + 1e-6).sqrt() for x in (fused, first, second))
+    return torch.relu(of_fused - allowed * torch.maximum(*sources) - noise).mean()
+
+
+def outside_loss(image: Tensor) -> Tensor:
+    """Mean distance of every channel from [0, 1], where an image will be clipped."""
+    return (torch.relu(image - 1) + torch.relu(-image)).mean()
+
+
+def clipping_loss(fused: Tensor, first: Tensor, second: Tensor, margin: float = 0.015) -> Tensor:
+    """How far the fused luma goes into the last grey levels at either end where no source does (ours).
+
+    Args:
+        fused, first, second: luma (B, 1, H, W).
+        margin: of these levels, of 1.
+    """
+    high = torch.maximum(first, second).clamp_min(1 - margin)
+    low = torch.minimum(first, second).clamp_max(margin)
+    return (torch.relu(fused - high) + torch.relu(low - fused)).mean()
+
+
+def roughness(grid: Tensor) -> Tensor:
+    """Mean squared step to the next node, summed over the range axis and both axes of position (ours).
+
+    Args:
+        grid: (B, axes, K, R, h, w).
+    """
+    steps = (grid.diff(dim=d).square() for d in (3, 4, 5))
+    return sum((s.mean() for s in steps if s.numel()), grid.new_zeros(()))
+
+
+def glare(luma_: Tensor, infrared: Tensor, radius: int = 6) -> Tensor:
+    """Where a light blinds the visible camera at night, (B, 1, H, W) in [0, 1] (ours).
+
+    Saturated over a patch, in a picture that is dark as a whole, and not hot: there the infrared image may see through.
+
+    Args:
+        luma_, infrared: (B, 1, H, W) in [0, 1].
+        radius: of the patch, pixels.
+    """
+    night = ((0.45 - luma_.mean(dim=(1, 2, 3), keepdim=True)) / 0.2).clamp(0, 1)
+    blinded = ((box_mean(luma_, radius) - 0.7) / 0.25).clamp(0, 1)
+    return night * blinded * (luma_ - infrared).clamp_min(0)
 
 
 def colour_loss(fused: Tensor, visible: Tensor) -> Tensor:
@@ -132,12 +194,12 @@ def region_loss(fused: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     The mean is over all samples, so that it does not depend on how a batch is shared out over processes.
 
     Args:
-        fused: colour image (B, 3, H, W).
+        fused: luma (B, 1, H, W).
         target: intensity to reach (B, 1, H, W).
         mask: 1 on targets, 0 elsewhere (B, 1, H, W).
     """
     area = mask.sum(dim=(1, 2, 3))
-    return ((mask * (luma(fused) - target).abs()).sum(dim=(1, 2, 3)) / area.clamp_min(1)).mean()
+    return ((mask * (fused - target).abs()).sum(dim=(1, 2, 3)) / area.clamp_min(1)).mean()
 
 
 def emphasis(infrared: Tensor, mask: Tensor, named: Tensor, strength: float, softness: int = 9) -> Tensor:
@@ -155,6 +217,6 @@ def emphasis(infrared: Tensor, mask: Tensor, named: Tensor, strength: float, sof
     """
     classes = torch.arange(1, named.shape[1] + 1, device=mask.device)
     member = (mask[:, None] == classes[None, :, None, None]).to(infrared.dtype)
-    selected = (member * named[:, :, None, None].to(infrared.dtype)).sum(dim=1, keepdim=True)
+    selected = (member * named[:, :, None, None].to(infrared)).sum(dim=1, keepdim=True)
     soft = F.avg_pool2d(F.avg_pool2d(selected, softness, 1, softness // 2), softness, 1, softness // 2)
     return strength * soft * infrared

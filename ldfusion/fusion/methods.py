@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ldfusion import weights
 from ldfusion.config import check_arguments, nearest
 from ldfusion.errors import InputError
-from ldfusion.fusion.classical import alpha_blend, laplacian_fusion, mean_fusion
+from ldfusion.fusion.classical import alpha_blend, laplacian_fusion, maximum_fusion, mean_fusion
 from ldfusion.io.color import luma, with_luma
 from ldfusion.io.size import filter_tiled
 
@@ -34,6 +34,8 @@ METHODS = {
     "alpha": "ldfusion.fusion.methods:AlphaFusion",
     "laplacian": "ldfusion.fusion.methods:LaplacianFusion",
     "mean": "ldfusion.fusion.methods:MeanFusion",
+    "maximum": "ldfusion.fusion.methods:MaximumFusion",
+    "maximum-stretched": "ldfusion.fusion.methods:load_stretched_maximum",
     "seafusion": "ldfusion.fusion.methods:load_seafusion",
 }
 """Name of a method: where it is, as ``module:what makes it``. The keyword arguments of that are its options."""
@@ -88,6 +90,27 @@ class MeanFusion:
     @torch.no_grad()
     def __call__(self, visible: Tensor, infrared: Tensor) -> Tensor:
         return mean_fusion(visible, infrared)
+
+
+class MaximumFusion:
+    """See `maximum_fusion`. It needs the whole image for the stretch; in a video every frame has its own.
+
+    Args:
+        stretched: bring the fused luma of each image to the full range.
+    """
+
+    def __init__(self, stretched: bool = False) -> None:
+        self.stretched = stretched
+        self.name = "maximum-stretched" if stretched else "maximum"
+
+    @torch.no_grad()
+    def __call__(self, visible: Tensor, infrared: Tensor) -> Tensor:
+        return maximum_fusion(visible, infrared, self.stretched)
+
+
+def load_stretched_maximum() -> MaximumFusion:
+    """`MaximumFusion` with the stretch, under a name of its own, so that both can be rows of one table."""
+    return MaximumFusion(stretched=True)
 
 
 class LaplacianFusion:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from ldfusion.fusion.steady import SteadyCoefficients
+from ldfusion.fusion.tone import Tone, tone_controls
+
 if TYPE_CHECKING:
     from ldfusion.pipeline import LDFusionPipeline
 
@@ -24,15 +27,24 @@ class SentenceFusion(nn.Module):
         prompt: sentence that guides the fusion in the caption's place.
         seed: of the extractor's noise.
         timesteps: other noise levels than the pipeline's, as many.
+        tone: see `ldfusion.fusion.tone`.
+
+    Attributes:
+        steady: follows the coefficients over the frames of a video; None: every pair by itself.
 
     Raises:
-        InputError: a prompt or timesteps that the pipeline cannot use.
+        InputError: a prompt, timesteps or a tone that the pipeline cannot use.
     """
 
     name = "ldfusion"
 
     def __init__(
-        self, pipe: LDFusionPipeline, prompt: str | None = None, seed: int = 0, timesteps: Sequence[int] | None = None
+        self,
+        pipe: LDFusionPipeline,
+        prompt: str | None = None,
+        seed: int = 0,
+        timesteps: Sequence[int] | None = None,
+        tone: Tone = "natural",
     ) -> None:
         super().__init__()
         self.parts = nn.ModuleList([pipe.fuser, pipe.twin, pipe.text_encoder, pipe.captioner])
@@ -41,6 +53,8 @@ class SentenceFusion(nn.Module):
             pipe.fuser.extractor.check_timesteps(timesteps)
         if prompt is not None:
             pipe.text_encoder.tokenizer(prompt)
+        self.tone = tone_controls(tone)
+        self.steady: SteadyCoefficients | None = None
         self._held: Tensor | None = None
         self._noise: Tensor | None = None
 
@@ -56,9 +70,17 @@ class SentenceFusion(nn.Module):
         text = self.describe(visible, infrared)[0]
         return text, self.pipe.text_encoder.encode([text])
 
-    def hold(self, feature: Tensor | None) -> None:
-        """Fuse what follows by this sentence feature (1, D), or each pair by its own sentence again (``None``)."""
+    def hold(self, feature: Tensor | None, time: float = 0.0) -> None:
+        """Fuse what follows as the frame at ``time`` seconds of a video under this sentence feature (1, D).
+
+        ``None``: each pair by itself and by its own sentence again.
+        """
         self._held = feature
+        if feature is None:
+            self.steady = None
+            return
+        self.steady = self.steady or SteadyCoefficients()
+        self.steady.at(time)
 
     @torch.no_grad()
     def forward(self, visible: Tensor, infrared: Tensor) -> Tensor:
@@ -68,23 +90,34 @@ class SentenceFusion(nn.Module):
         text = self._held
         if text is None:
             text = self.pipe.text_encoder.encode(self.describe(visible, infrared))
-        size = (1, int(visible.shape[-2]), int(visible.shape[-1]))
-        if self._noise is None or self._noise.shape[-2:] != visible.shape[-2:]:
-            self._noise = pipeline_noise(size, self.seed, None, visible.device)
-        batch = len(visible)
+        shape = self.pipe.fuser.working_shape(*visible.shape[-2:])
+        if self._noise is None or self._noise.shape[-2:] != shape:
+            self._noise = pipeline_noise((1, *shape), self.seed, None, visible.device)
+        batch, steady = len(visible), self.steady
         return self.pipe.fuser.fuse(
-            visible, infrared, text.expand(batch, -1), self._noise.expand(batch, -1, -1, -1), self.timesteps
+            visible,
+            infrared,
+            text.expand(batch, -1),
+            self._noise.expand(batch, -1, -1, -1),
+            self.timesteps,
+            self.tone.to(visible.device),
+            None if steady is None else steady.token,
+            None if steady is None else steady.grid,
         )
 
 
 def load_sentence_fusion(
-    weights: str | None = None, prompt: str | None = None, seed: int = 0, timesteps: Sequence[int] | None = None
+    weights: str | None = None,
+    prompt: str | None = None,
+    seed: int = 0,
+    timesteps: Sequence[int] | None = None,
+    tone: Tone = "natural",
 ) -> SentenceFusion:
     """`SentenceFusion` of the pipeline in a folder or of a hub id, by default the embedded one.
 
     Raises:
-        InputError: nothing usable there, or a prompt or timesteps that it cannot use.
+        InputError: nothing usable there, or a prompt, timesteps or a tone that it cannot use.
     """
     from ldfusion.pipeline import LDFusionPipeline
 
-    return SentenceFusion(LDFusionPipeline.from_pretrained(weights), prompt, seed, timesteps)
+    return SentenceFusion(LDFusionPipeline.from_pretrained(weights), prompt, seed, timesteps, tone)

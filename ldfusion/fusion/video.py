@@ -1,8 +1,8 @@
 """Fusing a video frame by frame, so that the result is as steady as its sources.
 
 A fusion method sees single frames. What would make their results differ without a reason is held: the transform of the
-cameras (`ldfusion.registration.temporal`), and for the guided pipeline the noise and the sentence, which is looked for
-again every few seconds and then taken up gradually.
+cameras (`ldfusion.registration.temporal`), and for the guided pipeline the noise, the coefficients
+(`ldfusion.fusion.steady`) and the sentence, which is looked for again every few seconds and then taken up gradually.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class VideoFuser:
             share = 1 - math.exp(-(now - self._time) / _TAKEN_UP)
             moved = torch.lerp(self._feature, self._target, share)
             self._feature = moved if (moved - self._target).abs().max() > 1e-4 else self._target
-        method.hold(self._feature)
+        method.hold(self._feature, now)
 
 
 @dataclass(frozen=True)

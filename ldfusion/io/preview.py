@@ -30,16 +30,16 @@ def panel(images: Sequence[Picture], labels: Sequence[str], caption: str = "") -
     """
     if not images or len(images) != len(labels):
         raise ValueError(f"need as many labels as images and at least one, got {len(images)} and {len(labels)}")
-    pictures = [_to_pil(image) for image in images]
+    pictures = [to_pil(image) for image in images]
     cell = _cell_size(*pictures[0].size)
     gap = max(8, cell[0] // 40)
     label_font = ImageFont.load_default(max(14, cell[0] // 17))
     caption_font = ImageFont.load_default(max(15, cell[0] // 15))
     # Four images fill a web page at a third of their size, so the letters are large.
-    label_height = _line_height(label_font)
+    label_height = line_height(label_font)
     width = len(pictures) * (cell[0] + gap) + gap
     lines = _wrap(caption, caption_font, width - 2 * gap)
-    step = _line_height(caption_font)
+    step = line_height(caption_font)
     height = label_height + gap + cell[1] + gap + (len(lines) * step + gap if lines else 0)
 
     sheet = Image.new("RGB", (width, height), _PAPER)
@@ -56,7 +56,8 @@ def panel(images: Sequence[Picture], labels: Sequence[str], caption: str = "") -
     return sheet
 
 
-def _to_pil(image: Picture) -> Image.Image:
+def to_pil(image: Picture) -> Image.Image:
+    """Any of the kinds of `panel` as an 8-bit RGB image."""
     if isinstance(image, Tensor):
         # channel by channel: a float copy of a 24-megapixel picture would take 288 MB
         channels = [c.float().mul(255).round_().clamp_(0, 255).to(torch.uint8) for c in image.detach().cpu()]
@@ -75,7 +76,8 @@ def _fit(image: Image.Image, cell: tuple[int, int]) -> Image.Image:
     return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
 
 
-def _line_height(font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> int:
+def line_height(font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> int:
+    """Pixels from one line of text to the next."""
     top, bottom = font.getbbox("Ag")[1::2]
     return round(1.45 * (bottom - top))
 

@@ -6,29 +6,70 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from ldfusion.config import load
-from ldfusion.training.loop import train
+from ldfusion.config import check_keys, load
+from ldfusion.training.loop import train_once
 
-VARIANTS: dict[str, tuple[str, ...]] = {
+PARTS: dict[str, tuple[str, ...]] = {
     "full": (),
-    "without depth loss": ("loss.depth=0",),
+    "0 noise levels": ("model.timesteps=[]",),
+    "3 noise levels": ("model.timesteps=[5,50,100]",),
+    "2 noise levels": ("model.timesteps=[5,100]",),
+    "the stack alone": ("model.features=none",),
+    "plain encoder": ("model.features=plain",),
     "without text": ("model.guided=false",),
-    "without diffusion features": ("model.features=plain",),
 }
-"""Row of the table -> overrides of the configuration. The last trains a plain encoder of the same size along."""
-COLUMNS = ("EN", "MI", "VIF", "SF", "SD", "Qabf", "right/loss", "right/depth", "wrong/loss", "lift_of_named")
+"""Row of the table -> overrides of the configuration: what the decoder sees. ``plain`` trains an encoder of one size
+along, ``none`` leaves it out, and without noise levels the diffusion network is fed once with the clean stack."""
+TERMS: dict[str, tuple[str, ...]] = {
+    f"without {name}": tuple(f"loss.{term}=0" for term in terms)
+    for name, terms in {
+        "Laplacian": ("laplacian",),
+        "gradient": ("gradient",),
+        "maximum": ("maximum",),
+        "novelty": ("novelty",),
+        "outside, clipping": ("outside", "clipping"),
+        "smoothness": ("smooth",),
+        "glare": ("glare",),
+        "colour": ("colour",),
+        "region": ("region",),
+        "depth": ("depth",),
+        "EN": ("EN",),
+        "MI": ("MI",),
+        "VIF": ("VIF",),
+        "SF": ("SF",),
+        "SD": ("SD",),
+        "Qabf": ("Qabf",),
+        "SCD": ("SCD",),
+        "floors": ("floor_vif", "floor_mi"),
+    }.items()
+}
+"""The same: one loss term at a time."""
+VARIANTS = PARTS | TERMS
+COLUMNS = (
+    *("EN", "MI", "VIF", "SF", "SD", "Qabf", "SCD", "CC", "Nabf", "clipped"),
+    *("right/depth", "right/region", "right/glare", "right/colour", "lift_of_named"),
+)
 
 
-def ablate(config: str | Path, output: Path, overrides: Sequence[str] = ()) -> dict[str, dict[str, float]]:
-    """Train and validate every variant with the same configuration, data and seed; finished variants are not repeated.
+def ablate(
+    config: str | Path, output: Path, overrides: Sequence[str] = (), variants: Sequence[str] = tuple(VARIANTS)
+) -> dict[str, dict[str, float]]:
+    """Train and validate variants with the same configuration, data and seed; finished variants are not repeated.
+
+    Args:
+        variants: names of `VARIANTS`.
 
     Returns:
         Figures of the last validation by variant; also written to ``output/ablation.json``.
+
+    Raises:
+        InputError: an unknown variant.
     """
+    check_keys(dict.fromkeys(variants), VARIANTS, "ablation")
     rows: dict[str, dict[str, float]] = {}
-    for name, changes in VARIANTS.items():
-        folder = output / name.replace(" ", "-")
-        rows[name] = train(load(config, [*overrides, *changes, f"output={folder}"]))
+    for name in variants:
+        folder = output / name.replace(",", "").replace(" ", "-")
+        rows[name] = train_once(load(config, [*overrides, *VARIANTS[name], f"output={folder}"]))
         (output / "ablation.json").write_text(json.dumps(rows, indent=1))
     return rows
 

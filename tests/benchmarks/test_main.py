@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from ldfusion.benchmarks import BENCHMARKS, main
+from ldfusion.evaluation.tasks.benchmark import METHODS
+from ldfusion.fusion.methods import METHODS as FUSION_METHODS
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
@@ -15,6 +17,11 @@ def test_every_table_says_what_it_measures(name: str, capsys: pytest.CaptureFixt
         main([name, "--help"])
     assert stop.value.code == 0
     assert BENCHMARKS[name].help.split()[0] in capsys.readouterr().out
+
+
+def test_the_yardsticks_are_rows_of_the_task_table() -> None:
+    assert {"mean", "maximum", "maximum-stretched", "laplacian"} < set(METHODS)
+    assert set(METHODS) - {"visible", "infrared"} < set(FUSION_METHODS)
 
 
 def test_a_folder_without_data_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

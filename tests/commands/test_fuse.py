@@ -20,6 +20,7 @@ from ldfusion.cli import main
 from ldfusion.commands import options
 from ldfusion.commands.fuse import result_files
 from ldfusion.fusion.methods import METHODS, load_method
+from ldfusion.fusion.tone import TONES
 from ldfusion.pipeline import load_pair
 
 
@@ -75,7 +76,10 @@ def test_every_result_of_a_folder(pairs: Path, weights: str, capsys: pytest.Capt
         assert line["caption"]
 
 
-@pytest.mark.parametrize(("method", "more"), [("alpha", ["--alpha", "0.6"]), ("laplacian", []), ("zero-learning", [])])
+@pytest.mark.parametrize(
+    ("method", "more"),
+    [("alpha", ["--alpha", "0.6"]), *((name, []) for name in ("laplacian", "zero-learning", "maximum-stretched"))],
+)
 def test_other_methods_write_image_panel_and_line(
     method: str, more: list[str], pairs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -125,6 +129,7 @@ def test_options_of_another_method_are_refused(pairs: Path, capsys: pytest.Captu
         (["--alpha", "0.5"], "--alpha is for the methods alpha and zero-learning, not for 'ldfusion'"),
         (["--method", "mean", "--prompt", "people"], "--prompt is for the method 'ldfusion', not for 'mean'"),
         (["--method", "mean", "--weights", "x"], "--weights is for the method 'ldfusion', not for 'mean'"),
+        (["--method", "mean", "--tone", "bright"], "--tone is for the method 'ldfusion', not for 'mean'"),
         (["--method", "mean", "--timesteps", "5"], "--timesteps is for the method 'ldfusion', not for 'mean'"),
     ]
     for more, line in cases:
@@ -135,6 +140,17 @@ def test_options_of_another_method_are_refused(pairs: Path, capsys: pytest.Captu
 
 def test_the_methods_of_the_command_are_those_of_the_library() -> None:
     assert set(options.METHODS) == set(METHODS)
+    assert options.TONES == tuple(TONES)
+
+
+def test_a_tone_reaches_the_picture(pairs: Path, weights: str) -> None:
+    out = pairs / "out" / "fused" / "a.png"
+    assert main(words(pairs, weights)) == 0
+    natural = out.read_bytes()
+    assert main(words(pairs, weights, "--overwrite", "--tone", "natural")) == 0
+    assert out.read_bytes() == natural
+    assert main(words(pairs, weights, "--overwrite", "--tone", "bright")) == 0
+    assert out.read_bytes() != natural
 
 
 def test_results_are_kept_until_overwritten(pairs: Path, weights: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,6 +72,14 @@ def test_two_videos_become_one(clip: Path, capsys: pytest.CaptureFixture[str]) -
     }
 
 
+def test_the_brighter_of_both_videos(clip: Path) -> None:
+    assert main(words(clip, method="maximum")) == 0
+    visible, infrared, fused = (frames(clip / name) for name in ("v.mp4", "i.mp4", "out.mp4"))
+    for one, other, result in zip(visible, infrared, fused, strict=True):
+        luma = [picture[4::8, 4::8] @ (0.299, 0.587, 0.114) for picture in (one, other, result)]
+        assert np.abs(luma[2] - np.maximum(luma[0], luma[1])).mean() < 3
+
+
 def test_a_span_side_by_side(clip: Path) -> None:
     assert main(words(clip, "--start", "0.5", "--seconds", "0.8", "--side-by-side")) == 0
     fused = frames(clip / "out.mp4")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ldfusion.evaluation.metrics import METRICS, compute_metrics
+from ldfusion.evaluation.metrics import DEFAULT, METRICS, PANEL, RANKED, compute_metrics
 
 Pairs = Callable[[str], tuple[Tensor, Tensor, Tensor]]
 
@@ -127,13 +127,31 @@ def test_nabf_counts_what_no_source_has() -> None:
     assert METRICS["Nabf"](stronger, stronger, edge).item() < METRICS["Nabf"](stronger, edge, edge).item()
 
 
+def test_clipped_pixels_beyond_those_of_the_sources() -> None:
+    visible, infrared, fused = (torch.full((1, 1, 4, 5), 100.0) for _ in range(3))
+    visible[..., 0, :2] = 255  # 10 %
+    infrared[..., 1, :1] = 0  # 5 %
+    fused[..., 0, :4], fused[..., 3, :3] = 255, 0.4  # 35 %
+    assert METRICS["clipped"](fused, visible, infrared).item() == pytest.approx(25)
+    assert METRICS["clipped"](fused, infrared, visible).item() == pytest.approx(25)
+    assert METRICS["clipped"](infrared, visible, infrared).item() == 0
+    shared = METRICS["clipped"](torch.cat([fused, visible]), visible, infrared)
+    assert shared.tolist() == pytest.approx([25, 0]) and not METRICS["clipped"].higher_is_better
+
+
+def test_the_columns_of_the_published_table() -> None:
+    assert PANEL == ("EN", "MI", "VIF", "SF", "SD", "Qabf", "SCD", "CC", "Nabf", "colour", "clipped")
+    assert RANKED == PANEL[:8] and set(PANEL) <= set(DEFAULT)
+    assert [name for name in PANEL if not METRICS[name].higher_is_better] == ["Nabf", "colour", "clipped"]
+
+
 def test_methods_share_their_sources(triple: Pairs) -> None:
     first, second = triple("arithmetic"), triple("smooth")
     fused = torch.cat([first[0], second[0]])
     together = compute_metrics(fused, *first[1:])
     for name, values in together.items():
         apart = [METRICS[name](image[None], *first[1:]).item() for image in fused]
-        assert values.tolist() == pytest.approx(apart, rel=1e-12), name
+        assert values.tolist() == pytest.approx(apart, rel=1e-12, nan_ok=True), name
 
 
 def test_batch_equals_single_images(triple: Pairs) -> None:
@@ -142,7 +160,7 @@ def test_batch_equals_single_images(triple: Pairs) -> None:
     for name, values in together.items():
         assert values.shape == (2,) and values.dtype == torch.float64
         apart = torch.cat([METRICS[name](*first), METRICS[name](*second)])
-        torch.testing.assert_close(values, apart, rtol=1e-12, atol=1e-15)
+        torch.testing.assert_close(values, apart, rtol=1e-12, atol=1e-15, equal_nan=True)
 
 
 @pytest.mark.parametrize("name", ["MI", "VIF", "Qabf", "SCD", "CC", "SSIM", "PSNR"])
@@ -180,6 +198,7 @@ def test_undefined_values_are_nan_and_the_others_finite() -> None:
         "MS-SSIM",
         "Qcb",
         "Qcv",
+        "colour",  # of luma
     }
     assert values["EN"].item() == 0 and values["SF"].item() == 0
 

@@ -43,6 +43,14 @@ def test_undefined_images_are_left_out_and_states_stay_apart() -> None:
     assert result["CC"].item() == pytest.approx(values["CC"].item())
 
 
+def test_colours_have_a_class_of_their_own_input() -> None:
+    generator = torch.Generator().manual_seed(0)
+    fused, visible = (torch.randint(0, 256, (2, 3, 40, 30), generator=generator).float() for _ in range(2))
+    metric = CLASSES["colour"]()
+    metric.update(fused, visible, visible[:, :1])
+    assert metric.compute().item() == pytest.approx(METRICS["colour"](fused, visible, visible).mean().item())
+
+
 def test_reset_and_merge_of_states() -> None:
     one, other = CLASSES["EN"](), CLASSES["EN"]()
     one.update(*images(2, 3))

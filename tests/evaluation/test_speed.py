@@ -12,7 +12,7 @@ def test_every_step_is_timed_against_the_grdb_network(weights: str) -> None:
     pipe = LDFusionPipeline.from_pretrained(weights)
     rows = pipeline_times(pipe, torch.rand(1, 3, 48, 64), torch.rand(1, 1, 48, 64), repeats=2)
     assert [row.step for row in rows][-3:] == ["whole pipeline", "GRDB network", "method seafusion"]
-    assert len(rows) == 9
+    assert len(rows) == 11
     assert rows[-2].ratio == 1
     assert all(row.seconds > 0 for row in rows)
     assert all(row.ratio == pytest.approx(row.seconds / rows[-2].seconds) for row in rows)
@@ -26,6 +26,6 @@ def test_table_and_bad_size(weights: str) -> None:
     finally:
         torch.set_num_threads(threads)
     assert lines[0].startswith(f"| step (64x48, {threads} threads)")
-    assert len(lines) == 11
+    assert len(lines) == 13
     with pytest.raises(InputError, match="WIDTHxHEIGHT"):
         speed_table(pipe, "64", 1)

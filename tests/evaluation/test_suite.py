@@ -9,7 +9,7 @@ from PIL import Image
 
 from ldfusion.errors import InputError
 from ldfusion.evaluation.metrics import DEFAULT, compute_metrics
-from ldfusion.evaluation.suite import evaluate_pairs, evaluate_tensors, luma_codes
+from ldfusion.evaluation.suite import evaluate_files, evaluate_pairs, evaluate_tensors, luma_codes
 
 SIZE = (44, 50)
 
@@ -35,7 +35,14 @@ def test_scores_of_files(folders: Path) -> None:
     table = evaluate_pairs({"ours": folders / "ours"}, folders / "visible", folders / "infrared")
     assert table.metrics == DEFAULT and table.problems == []
     grey = [np.asarray(Image.open(folders / kind / "b.png").convert("L")) for kind in ("ours", "visible", "infrared")]
-    expected = compute_metrics(*(torch.from_numpy(image.copy()).float()[None, None] for image in grey))
+    colours = [
+        torch.from_numpy(np.array(Image.open(folders / kind / "b.png"))).permute(2, 0, 1)[None]
+        for kind in ("ours", "visible")
+    ]
+    expected = compute_metrics(
+        *(torch.from_numpy(image.copy()).float()[None, None] for image in grey), colours=(colours[0], colours[1])
+    )
+    assert expected["colour"].item() > 10
     for name, value in expected.items():
         if value.isnan():  # MS-SSIM of an image this small
             assert table.methods["ours"].rows["b"][name] is None
@@ -58,6 +65,20 @@ def test_tensors_score_like_the_files_they_are_written_to(folders: Path) -> None
     assert memory.methods["ours"].rows == files.methods["ours"].rows
 
 
+def test_a_grey_image_has_no_colour_error(folders: Path) -> None:
+    for stem in "abc":
+        write(folders / "grey" / f"{stem}.png", 7)
+    Image.open(folders / "grey" / "a.png").convert("RGB").save(folders / "grey" / "a.png")
+    methods = {"ours": folders / "ours", "grey": folders / "grey"}
+    table = evaluate_pairs(methods, folders / "visible", folders / "infrared", metrics=["colour", "EN"])
+    assert table.methods["ours"].mean("colour") > 10 and table.methods["grey"].mean("colour") is None
+    assert table.notes() == ["n/a: colour of grey, a, b, c: the fused or the visible image is grey"]
+    tensors = torch.rand(1, 20, 20), torch.rand(3, 20, 20)
+    for fused, visible in (tensors, tensors[::-1]):
+        memory = evaluate_tensors({"m": [fused]}, [visible], [tensors[0]], metrics=["colour"])
+        assert memory.methods["m"].rows["0"]["colour"] is None
+
+
 def test_missing_fused_image_is_one_line(folders: Path) -> None:
     write(folders / "other" / "a.png", 5, 3)
     methods = {"ours": folders / "ours", "other": folders / "other"}
@@ -74,6 +95,18 @@ def test_bad_images_are_named_and_the_others_evaluated(folders: Path) -> None:
     size, unreadable = table.problems
     assert "a.png" in size and "50x40" in size and "50x44" in size
     assert "b.png" in unreadable and "\n" not in unreadable
+
+
+def test_files_from_anywhere_under_names_of_ones_own(folders: Path) -> None:
+    visible, infrared = folders / "visible", folders / "infrared"
+    pairs = [(f"set/{stem}", visible / f"{stem}.png", infrared / f"{stem}.png") for stem in "ab"]
+    fused = {"ours": {"set/a": folders / "ours" / "a.png", "set/b": folders / "ours" / "b.png"}, "part": {}}
+    fused["part"]["set/b"] = folders / "ours" / "b.png"
+    table = evaluate_files(fused, pairs, ["EN"])
+    assert list(table.methods["ours"].rows) == ["set/a", "set/b"] and list(table.methods["part"].rows) == ["set/b"]
+    assert table.problems == ["part: no fused image for set/a"]
+    whole = evaluate_pairs({"ours": folders / "ours"}, visible, infrared, ["EN"])
+    assert table.methods["ours"].rows["set/b"] == whole.methods["ours"].rows["b"]
 
 
 def test_single_files(folders: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ldfusion.evaluation.metrics import spatial_frequency
-from ldfusion.fusion.classical import laplacian_fusion, mean_fusion
+from ldfusion.fusion.classical import laplacian_fusion, maximum_fusion, mean_fusion
 from ldfusion.io.color import luma, rgb_to_ycbcr
 
 
@@ -21,6 +21,30 @@ def test_mean_of_luma_in_the_colours_of_the_visible_image() -> None:
     fused = mean_fusion(visible, infrared)
     torch.testing.assert_close(luma(fused), (luma(visible) + infrared) / 2)
     torch.testing.assert_close(rgb_to_ycbcr(fused)[:, 1:], rgb_to_ycbcr(visible)[:, 1:])
+
+
+def test_maximum_is_the_brighter_of_both_in_the_colours_of_the_visible_image() -> None:
+    grey = torch.tensor([[0.1, 0.5], [0.3, 0.2]]).view(1, 1, 2, 2)
+    infrared = torch.tensor([[0.2, 0.4], [0.3, 0.7]]).view(1, 1, 2, 2)
+    assert maximum_fusion(grey, infrared).flatten().tolist() == pytest.approx([0.2, 0.5, 0.3, 0.7])
+    visible, infrared = pair(low=0.4, high=0.6)
+    fused = maximum_fusion(visible, infrared)
+    torch.testing.assert_close(luma(fused), torch.maximum(luma(visible), infrared))
+    torch.testing.assert_close(rgb_to_ycbcr(fused)[:, 1:], rgb_to_ycbcr(visible)[:, 1:])
+
+
+def test_stretched_maximum_spans_the_range_of_each_image() -> None:
+    grey = torch.tensor([[[0.1, 0.5]], [[0.3, 0.3]]]).unsqueeze(1)
+    infrared = torch.tensor([[[0.2, 0.4]], [[0.7, 0.3]]]).unsqueeze(1)
+    assert maximum_fusion(grey, infrared, stretched=True).flatten().tolist() == pytest.approx([0, 1, 1, 0])
+    assert maximum_fusion(grey[:, :, :, :1], infrared[:, :, :, :1], stretched=True).flatten().tolist() == (
+        pytest.approx([0.2, 0.7])  # a single value has no range
+    )
+    visible = torch.tensor([0.5, 0.4, 0.45]).view(1, 3, 1, 1).expand(1, 3, 1, 3)
+    infrared = torch.tensor([0.5, 0.6, 0.7]).view(1, 1, 1, 3)
+    fused = maximum_fusion(visible, infrared, stretched=True)
+    assert luma(fused)[0, 0, 0, 1].item() == pytest.approx(0.5)
+    torch.testing.assert_close(rgb_to_ycbcr(fused)[0, 1:, 0, 1], rgb_to_ycbcr(visible)[0, 1:, 0, 1])
 
 
 def test_pyramid_matches_opencv() -> None:
@@ -46,6 +70,7 @@ def test_identical_images_come_back(size: tuple[int, int]) -> None:
     visible, _ = pair(*size)
     torch.testing.assert_close(laplacian_fusion(visible, luma(visible)), visible, atol=1e-5, rtol=0)
     torch.testing.assert_close(mean_fusion(visible, luma(visible)), visible, atol=1e-5, rtol=0)
+    torch.testing.assert_close(maximum_fusion(visible, luma(visible)), visible, atol=1e-5, rtol=0)
 
 
 def test_pyramid_keeps_more_detail_than_the_mean() -> None:

@@ -45,27 +45,82 @@ def test_the_brighter_source_is_the_intensity_target() -> None:
 
 def test_intensity_loss_by_hand() -> None:
     target = grey([[0.6, 0.9], [0.0, 0.5]])
-    assert losses.intensity_loss(colour(target), target).item() == pytest.approx(0, abs=1e-12)
-    assert losses.intensity_loss(colour(target + grey([[0.1, -0.1], [0.3, 0.1]])), target).item() == pytest.approx(0.15)
+    assert losses.intensity_loss(target, target).item() == pytest.approx(0, abs=1e-12)
+    assert losses.intensity_loss(target + grey([[0.1, -0.1], [0.3, 0.1]]), target).item() == pytest.approx(0.15)
 
 
 def test_the_steeper_source_is_the_gradient_target_with_its_sign() -> None:
     falling = torch.linspace(1, 0, 6, dtype=torch.float64).expand(1, 1, 5, 6)
     weak_rising = torch.linspace(0.4, 0.6, 6, dtype=torch.float64).expand(1, 1, 5, 6)
-    target = losses.target_gradient(colour(weak_rising), falling)
-    assert torch.allclose(target, losses.sobel(falling))
-    assert target[0, 0, 2, 2].item() == pytest.approx(-8 / 5)
+    assert losses.gradient_loss(falling, weak_rising, falling).item() == pytest.approx(0, abs=1e-12)
+    assert losses.gradient_loss(weak_rising, weak_rising, falling) > 0.5
 
 
-def test_gradient_loss_is_zero_at_the_target_and_punishes_reversed_contrast() -> None:
+@pytest.mark.parametrize(("loss", "response"), [("gradient_loss", "sobel"), ("laplacian_loss", "laplacian")])
+def test_edge_losses_are_zero_at_the_stronger_source_and_punish_reversed_contrast(loss: str, response: str) -> None:
+    function, edges = getattr(losses, loss), getattr(losses, response)
     image = random(2, 1, 8, 9)
     flat = torch.full_like(image, 0.5)
-    target = losses.target_gradient(colour(flat), image)
-    assert losses.gradient_loss(colour(image), target).item() == pytest.approx(0, abs=1e-12)
-    assert losses.gradient_loss(colour(image) + 0.3, target).item() == pytest.approx(0, abs=1e-12)
-    nothing = losses.gradient_loss(colour(flat), target)
-    assert nothing.item() == pytest.approx(target.abs().mean().item())
-    assert losses.gradient_loss(1 - colour(image), target).item() == pytest.approx(2 * nothing.item())
+    assert function(image, flat, image).item() == pytest.approx(0, abs=1e-12)
+    assert function(image + 0.3, image, flat).item() == pytest.approx(0, abs=1e-12)
+    nothing = function(flat, flat, image)
+    assert nothing.item() == pytest.approx(edges(image).abs().mean().item())
+    assert function(1 - image, flat, image).item() == pytest.approx(2 * nothing.item())
+
+
+def test_laplacian_of_a_dot_a_ramp_and_at_the_border() -> None:
+    dot = torch.zeros(1, 1, 5, 5)
+    dot[..., 2, 2] = 1
+    found = losses.laplacian(dot)[0, 0]
+    assert found[2, 2] == -4 and found[1, 2] == found[2, 1] == 1 and found.sum() == 0
+    ramp = torch.arange(6.0).expand(1, 1, 4, 6)
+    assert losses.laplacian(ramp)[..., 1:-1].abs().max() == 0
+    assert losses.laplacian(torch.ones(1, 1, 3, 3)).abs().max() == 0
+
+
+def test_edges_that_neither_source_has_cost_and_others_do_not() -> None:
+    first, second = random(1, 1, 12, 12), torch.full((1, 1, 12, 12), 0.5, dtype=torch.float64)
+    assert losses.novelty_loss(first, first, second) == 0
+    assert losses.novelty_loss(1.1 * first, first, second) == 0
+    assert losses.novelty_loss(2 * first, first, second) > 0.1
+    assert losses.novelty_loss(first, second, second) > 0.1
+    assert losses.novelty_loss(second + 1e-4 * first, second, second) == 0  # below the noise
+
+
+def test_outside_counts_what_would_be_clipped() -> None:
+    image = torch.tensor([1.5, 1.0, 0.0, -0.25]).view(1, 1, 2, 2)
+    assert losses.outside_loss(image).item() == pytest.approx((0.5 + 0.25) / 4)
+
+
+def test_clipping_counts_what_neither_source_clips() -> None:
+    first, second = grey([[1.0, 0.5, 0.0, 0.5, 0.99]]), grey([[0.2, 0.5, 0.3, 0.5, 0.5]])
+    fused = grey([[1.0, 1.0, 0.0, 0.0, 0.99]])
+    found = losses.clipping_loss(fused, first, second, margin=0.1)
+    assert found.item() == pytest.approx((0 + 0.1 + 0 + 0.1 + 0) / 5)
+    assert losses.clipping_loss(grey([[0.9, 0.1]]), grey([[0.5, 0.5]]), grey([[0.5, 0.5]]), margin=0.1) == 0
+
+
+def test_roughness_is_zero_for_a_constant_grid_and_sees_every_axis() -> None:
+    grid = torch.randn(1, 2, 3, 1, 1, 1).expand(1, 2, 3, 4, 5, 6)
+    assert losses.roughness(grid) == 0
+    for axis in (3, 4, 5):
+        step = torch.zeros(1, 2, 3, 4, 5, 6)
+        step.select(axis, 0).fill_(1.0)
+        assert losses.roughness(step) > 0.1
+    assert losses.roughness(torch.zeros(1, 2, 3, 1, 1, 1)) == 0  # a single cell has no neighbour
+
+
+def test_glare_is_a_saturated_patch_of_a_night_that_is_not_hot() -> None:
+    night = torch.full((1, 1, 64, 64), 0.05)
+    night[..., 20:44, 20:44] = 1.0
+    cold, hot = torch.full((1, 1, 64, 64), 0.2), torch.ones(1, 1, 64, 64)
+    found = losses.glare(night, cold)
+    assert found[0, 0, 32, 32].item() == pytest.approx(0.8) and found[..., :8, :8].max() == 0
+    assert losses.glare(night, hot).max() == 0
+    assert losses.glare(torch.ones(1, 1, 64, 64), cold).max() == 0  # a bright sky by day is none
+    dot = torch.full((1, 1, 64, 64), 0.05)
+    dot[..., 32, 32] = 1.0
+    assert losses.glare(dot, cold).max() == 0  # nor is a single bright pixel
 
 
 def test_colour_loss_counts_chroma_only() -> None:
@@ -118,7 +173,7 @@ def test_gradients_of_the_depth_loss_reach_the_image_through_frozen_networks() -
 
 def test_region_loss_is_the_mean_error_on_the_targets() -> None:
     target = torch.zeros(3, 1, 4, 4)
-    fused = torch.full((3, 3, 4, 4), 0.5)
+    fused = torch.full((3, 1, 4, 4), 0.5)
     fused[0, :, 0, 0] = 0.2
     fused[1, :, :2] = 0.8
     mask = torch.zeros(3, 1, 4, 4, dtype=torch.bool)
@@ -126,7 +181,7 @@ def test_region_loss_is_the_mean_error_on_the_targets() -> None:
     mask[1, :, :2] = True
     assert losses.region_loss(fused, target, mask).item() == pytest.approx((0.2 + 0.8 + 0) / 3)
     assert losses.region_loss(fused, target, torch.zeros_like(mask)).item() == 0
-    assert losses.region_loss(target.expand(-1, 3, -1, -1), target, mask).item() == 0
+    assert losses.region_loss(target, target, mask).item() == 0
 
 
 def test_emphasis_lifts_the_named_classes_only() -> None:
@@ -158,11 +213,13 @@ def test_emphasis_follows_the_thermal_signature_and_has_no_hard_edge() -> None:
 @pytest.mark.parametrize(
     "loss",
     [
-        lambda fused: losses.intensity_loss(fused, random(1, 1, 5, 6)),
-        lambda fused: losses.gradient_loss(fused, random(1, 2, 5, 6) - 0.5),
+        lambda fused: losses.intensity_loss(luma(fused), random(1, 1, 5, 6)),
+        lambda fused: losses.gradient_loss(luma(fused), random(1, 1, 5, 6), random(1, 1, 5, 6) ** 2),
+        lambda fused: losses.laplacian_loss(luma(fused), random(1, 1, 5, 6), random(1, 1, 5, 6) ** 2),
+        lambda fused: losses.novelty_loss(luma(fused), random(1, 1, 5, 6) / 4, random(1, 1, 5, 6) ** 2 / 4),
         lambda fused: losses.colour_loss(fused, random(1, 3, 5, 6)),
     ],
-    ids=["intensity", "gradient", "colour"],
+    ids=["intensity", "gradient", "laplacian", "novelty", "colour"],
 )
 def test_gradients_are_those_of_the_values(loss: Callable[[Tensor], Tensor]) -> None:
     fused = (random(1, 3, 5, 6) * 0.97 + 0.013).requires_grad_()
@@ -193,8 +250,11 @@ def test_losses_are_means_over_the_samples() -> None:
     def every(k: slice) -> Tensor:
         return torch.stack(
             [
-                losses.intensity_loss(fused[k], losses.target_intensity(visible[k], infrared[k])),
-                losses.gradient_loss(fused[k], losses.target_gradient(visible[k], infrared[k])),
+                losses.intensity_loss(luma(fused[k]), losses.target_intensity(visible[k], infrared[k])),
+                losses.gradient_loss(luma(fused[k]), luma(visible[k]), infrared[k]),
+                losses.laplacian_loss(luma(fused[k]), luma(visible[k]), infrared[k]),
+                losses.novelty_loss(luma(fused[k]), luma(visible[k]) / 4, infrared[k] / 4),
+                losses.outside_loss(2 * fused[k]),
                 losses.colour_loss(fused[k], visible[k]),
                 losses.depth_loss(fused[k], depth[k], depth[k] ** 2, network, network),
             ]

@@ -9,7 +9,7 @@ from torch import Tensor
 from ldfusion import weights as embedded
 from ldfusion.errors import InputError
 from ldfusion.fusion import methods
-from ldfusion.fusion.classical import laplacian_fusion, mean_fusion
+from ldfusion.fusion.classical import laplacian_fusion, maximum_fusion, mean_fusion
 from ldfusion.fusion.methods import METHODS, FusionMethod, load_method
 from ldfusion.fusion.seafusion import GRDBFusionNetwork
 from ldfusion.io.color import luma, rgb_to_ycbcr
@@ -50,6 +50,11 @@ def test_every_method_keeps_the_contract(name: str, weights: str, grdb: str) -> 
 def test_the_named_methods_are_the_functions() -> None:
     visible, infrared = pair()
     assert torch.equal(load_method("mean")(visible, infrared), mean_fusion(visible, infrared))
+    assert torch.equal(load_method("maximum")(visible, infrared), maximum_fusion(visible, infrared))
+    stretched = maximum_fusion(visible, infrared, stretched=True)
+    assert not torch.equal(stretched, maximum_fusion(visible, infrared))
+    for method in (load_method("maximum-stretched"), load_method("maximum", stretched=True)):
+        assert method.name == "maximum-stretched" and torch.equal(method(visible, infrared), stretched)
     assert torch.equal(load_method("laplacian", levels=2)(visible, infrared), laplacian_fusion(visible, infrared, 2))
     torch.testing.assert_close(load_method("alpha")(visible, infrared), 0.65 * visible + 0.35 * infrared)
     torch.testing.assert_close(load_method("alpha", alpha=1)(visible, infrared), infrared.expand(-1, 3, -1, -1))
@@ -98,7 +103,7 @@ def test_network_in_tiles_is_that_of_the_whole_image(grdb: str, monkeypatch: pyt
 def test_mistakes_are_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="fusion method: unknown 'laplace'; did you mean 'laplacian'"):
         load_method("laplace")
-    for name, option in (("alpha", "levels"), ("mean", "alpha")):
+    for name, option in (("alpha", "levels"), ("mean", "alpha"), ("maximum-stretched", "stretched")):
         with pytest.raises(InputError, match=f"fusion method '{name}'.*{option}"):
             load_method(name, **{option: 1})
     assert load_method("mean", alpha=None).name == "mean"

@@ -214,3 +214,21 @@ def test_accelerate_launch_on_the_cpu(words: list[str], uninterrupted: Path, rep
     assert done.returncode == 0, done.stderr
     first, second = exported(uninterrupted), exported(tmp_path / "run")
     assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_phases_are_trained_in_turn_each_from_the_one_before(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, data = Path(words[2]), words[3]
+    text = config.read_text(encoding="utf-8")
+    (tmp_path / "one.yaml").write_text(text.replace("runs/tiny/denoiser", "runs/one"), encoding="utf-8")
+    later = text.replace("runs/tiny/denoiser", "runs/two").replace("train: {", "train: {init: runs/one/weights, ")
+    (tmp_path / "two.yaml").write_text(later, encoding="utf-8")
+    phases = ["--config", "one.yaml", "--config", "two.yaml"]
+    monkeypatch.chdir(tmp_path)
+    done = launch([words[0], *phases, data, "train.tracker=none", "train.steps=2", "optim.lr=1e-9", "optim.ema=0"])
+    assert done.returncode == 0, done.stderr
+    first, second = (exported(tmp_path / "runs" / name) for name in ("one", "two"))
+    # with such a learning rate nothing moves: the second has what the first began with
+    assert all(torch.allclose(first[name], second[name], atol=1e-6) for name in first)
+    assert sum(line.startswith("mse_t5:") for line in done.stdout.splitlines()) == 1

@@ -43,7 +43,10 @@ from ldfusion.segmentation.network import SegmentationNetwork, load_segmenter
 from ldfusion.training.overrides import split_overrides
 from ldfusion.weights import component_folder
 
-METHODS = ("visible", "infrared", "mean", "laplacian", "zero-learning", "seafusion", "ldfusion")
+METHODS = (
+    *("visible", "infrared", "mean", "maximum", "maximum-stretched", "laplacian"),
+    *("zero-learning", "seafusion", "ldfusion"),
+)
 CONFIGS = {"segmentation": "configs/task-segmentation.yaml", "depth": "configs/task-depth.yaml"}
 """What is trained anew for every method."""
 
@@ -60,7 +63,7 @@ class TaskBenchmark:
         size: short side in pixels that all pairs are read with.
         train_limit: training pairs of the segmentation network; 0: all.
         scenes: rendered street scenes of each light to judge depth by.
-        train_scenes: of each light to re-train the depth network on.
+        train_scenes: of each light to re-train the depth network on; 0: it is not re-trained.
         detector: source of the detector, see `load_detector`.
         tasks: which are measured.
     """
@@ -113,8 +116,9 @@ class TaskBenchmark:
             words.append(f"{detector}, objects: {parts}, else pseudo-boxes")
         if "depth" in self.tasks:
             train = self._experiment("depth").train
-            trained = f"{train.steps} steps of {train.batch} on {self.train_scenes} others"
-            words.append(f"{self.scenes} rendered scenes each of {', '.join(JUDGED)}, re-trained with {trained}")
+            trained = f", re-trained with {train.steps} steps of {train.batch} on {self.train_scenes} others"
+            scenes = f"{self.scenes} rendered scenes each of {', '.join(JUDGED)}"
+            words.append(scenes + (trained if self.train_scenes else ""))
         return "; ".join(words)
 
     def _row(self, method: str, protocol: TaskProtocol, pipe: LDFusionPipeline) -> TaskScores:
@@ -122,8 +126,9 @@ class TaskBenchmark:
             fuse = _fuser(method, pipe)
             folder = self._images(method, fuse)
             segmenter = self._segmenter(method, folder) if "segmentation" in self.tasks else None
-            twin = self._twin(method, fuse, pipe.twin) if "depth" in self.tasks else None
-            samples = [*self._pairs(folder), *(judged_scenes(fuse, self.scenes) if twin is not None else ())]
+            depth = "depth" in self.tasks
+            twin = self._twin(method, fuse, pipe.twin) if depth and self.train_scenes else None
+            samples = [*self._pairs(folder), *(judged_scenes(fuse, self.scenes) if depth else ())]
             reader = method if method in SENSORS else "fused"
             images = tqdm(samples, desc=method, unit="image", disable=None)
             return protocol.evaluate(images, reader, segmenter, twin)

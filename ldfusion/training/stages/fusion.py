@@ -1,10 +1,8 @@
-"""Stage ``fusion``: the decoder, guided by sentences, trained with intensity, gradient, colour and depth losses."""
+"""Stage ``fusion``: the decoder, guided by sentences, trained with edge, fidelity, colour, region and depth losses."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,21 +13,22 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from captioning.facts import read_facts, write_report
-from depth.network import STRIDE, DepthStudent
+from depth.estimator import DepthEstimator, wrap_network
+from depth.network import DepthStudent
 from ldfusion.config import DataConfig, check_arguments, check_keys, nearest
 from ldfusion.data.pairs import to_device
 from ldfusion.diffusion.denoiser import build_denoiser, seeded_noise
 from ldfusion.diffusion.features import TIMESTEPS, FeatureExtractor
 from ldfusion.errors import InputError
 from ldfusion.evaluation.metrics import compute_metrics
-from ldfusion.fusion import losses
+from ldfusion.fusion import fidelity, losses
 from ldfusion.fusion.decoder import FusionDecoder
 from ldfusion.fusion.fuser import Fuser
-from ldfusion.fusion.guided import local_contrast
+from ldfusion.fusion.tone import CONTROLS
 from ldfusion.io.color import luma
 from ldfusion.io.image import write_png
 from ldfusion.language.text import TextEncoder
-from ldfusion.training.stages import check_crop
+from ldfusion.training.stages.fusion_loss import FusionObjective, read_weights
 from ldfusion.weights import component_folder
 
 TARGETS = {"car": ("car", "truck", "bus"), "person": ("person",), "bike": ("bicycle", "motorcycle")}
@@ -40,8 +39,8 @@ WORDS = {
     "person": ("person", "people", "pedestrian"),
     "bike": ("bicycle", "motorcycle", "bike"),
 }
-FEATURES = ("diffusion", "plain")
-REPORTED = ("EN", "MI", "VIF", "SF", "SD", "Qabf")
+FEATURES = ("diffusion", "plain", "none")
+REPORTED = ("EN", "MI", "VIF", "SF", "SD", "Qabf", "SCD", "CC", "Nabf", "clipped")
 
 
 def named_targets(texts: Sequence[str]) -> Tensor:
@@ -53,50 +52,25 @@ def named_targets(texts: Sequence[str]) -> Tensor:
     return torch.tensor(rows)
 
 
-@dataclass
-class FusionLoss:
-    """Weights of the losses. None is published for this method (Zhang et al. 2025): all are ours."""
-
-    intensity: float = 2.5
-    gradient: float = 2.0
-    colour: float = 2.0
-    depth: float = 0.05
-    region: float = 1.0
-    """Intensity on the targets alone, each picture's targets weighing as much as the next one's."""
-    emphasis: float = 0.4
-    """Lift of the thermal signature of targets that the sentence names."""
-    sharpen: float = 1.25
-    """Gain of the gradient target: what the L1 losses blur away is given back, and the gain of the contrast."""
-    contrast: float = 0.1
-    """Gain of the local contrast of the intensity target."""
-    gain: float = 1.15
-    """Contrast of the intensity target about its mean; the maximum of two bright pictures is flat."""
-    wrong: float = 0.3
-    """Share of samples that are given the caption of another pair."""
-    command: float = 0.25
-    """Share of samples that are given a short command naming some targets."""
-
-
 class FusionStage:
     """Trains the decoder of a `Fuser`; the denoiser, both depth students and the text encoder stay frozen.
 
-    ``model`` holds ``decoder`` (``widths`` and ``hidden`` of `FusionDecoder`), ``timesteps``, ``schedule``,
-    ``features`` (``diffusion``, or ``plain``: the same network untrained, fed once with the clean stack and trained
-    along), ``guided`` (False: without language) and the folders of ``denoiser``, ``depth_visible``,
-    ``depth_infrared``, ``text`` (default: embedded).
+    ``model`` holds ``decoder`` (``widths``, ``hidden`` and ``nodes`` of `FusionDecoder`), ``timesteps``, ``schedule``,
+    ``features`` (``diffusion``; ``plain``: the same network untrained, fed once with the clean stack and trained along;
+    ``none``: the decoder sees the clean stack alone), ``guided`` (False: without language) and the folders of
+    ``denoiser``, ``depth_visible``, ``depth_infrared``, ``text`` (default: embedded).
     """
 
-    dataset_options: ClassVar[dict[str, bool]] = {"depth": True, "masks": True, "captions": True}
+    dataset_options: ClassVar[dict[str, bool]] = {"depth": True, "masks": True, "captions": True, "native": True}
 
     def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
         check_arguments(self._build, model, "model")
-        check_arguments(FusionLoss, loss, "loss")
-        try:
-            self.weights = FusionLoss(**{name: float(weight) for name, weight in loss.items()})
-        except (TypeError, ValueError) as error:
-            raise InputError(f"loss: every weight must be a number ({error})") from error
+        self.weights = read_weights(loss)
         fuser = self._build(**model)
-        check_crop(data, math.lcm(STRIDE, fuser.extractor.multiple))
+        if min(data.crop) < fidelity.SMALLEST_SIDE:
+            raise InputError(f"data.crop={list(data.crop)}: both sides must be at least {fidelity.SMALLEST_SIDE}")
+        self.multiple = fuser.extractor.multiple
+        self.losses = FusionObjective(self.weights, self.twins)
         self.network: nn.Module = fuser
         self.exported: nn.Module = fuser.decoder
 
@@ -112,7 +86,7 @@ class FusionStage:
         depth_infrared: str = "",
         text: str = "",
     ) -> Fuser:
-        check_keys(decoder or {}, ("widths", "hidden"), "model.decoder")
+        check_keys(decoder or {}, ("widths", "hidden", "nodes"), "model.decoder")
         if features not in FEATURES:
             raise InputError(f"model.features: unknown features '{features}'; {nearest(features, FEATURES)}")
         unet = UNet2DModel.from_pretrained(component_folder("denoiser", denoiser), use_safetensors=True)
@@ -120,18 +94,19 @@ class FusionStage:
         if plain:
             c = unet.config
             unet = build_denoiser(c.block_out_channels, c.layers_per_block, c.norm_num_groups, c.add_attention)
-        extractor = FeatureExtractor(unet, schedule, () if plain else timesteps)
+        extractor = FeatureExtractor(unet, schedule, timesteps if features == "diffusion" else ())
         self.text: TextEncoder | None = None
         if guided:
             self.text = TextEncoder.from_pretrained(component_folder("text_encoder", text)).requires_grad_(False).eval()
-        self.twins = [
-            DepthStudent.from_pretrained(component_folder(name, path), use_safetensors=True)
+        self.twins: list[DepthEstimator] = [
+            wrap_network(DepthStudent.from_pretrained(component_folder(name, path), use_safetensors=True))
             .requires_grad_(False)
             .eval()
             for name, path in (("depth_visible", depth_visible), ("depth_infrared", depth_infrared))
         ]
         options = dict(decoder or {})
-        options |= {"feature_channels": extractor.channels, "timesteps": max(1, len(extractor.timesteps))}
+        seen = 0 if features == "none" else max(1, len(extractor.timesteps))
+        options |= {"feature_channels": extractor.channels, "timesteps": seen}
         options["text_dim"] = self.text.dim if self.text is not None else 0
         try:
             network = FusionDecoder(**options)
@@ -164,33 +139,30 @@ class FusionStage:
             features: Tensor = self.text.encode(texts)
         return features.float()
 
-    def losses(self, fused: Tensor, batch: dict[str, Any], named: Tensor) -> dict[str, Tensor]:
-        """Every loss of ``fused`` for sentences that name ``named`` (B, 3)."""
-        w, visible, infrared = self.weights, batch["visible"], batch["infrared"]
-        lift = losses.emphasis(infrared, batch["mask"], named.to(fused.device), w.emphasis)
-        target = local_contrast(losses.target_intensity(visible, infrared), w.contrast)
-        mean = target.mean(dim=(1, 2, 3), keepdim=True)
-        target = (mean + w.gain * (target - mean)).clamp(0, 1)
-        target = target + lift * (1 - target)
-        out = {
-            "intensity": losses.intensity_loss(fused, target),
-            "gradient": losses.gradient_loss(fused, w.sharpen * losses.target_gradient(visible, infrared)),
-            "colour": losses.colour_loss(fused, visible),
-            "region": losses.region_loss(
-                fused, target, ((batch["mask"] > 0) & (batch["mask"] <= len(TARGETS)))[:, None]
-            ),
-        }
-        if w.depth > 0 or not torch.is_grad_enabled():  # validation reports it for every variant
-            twins = [t.to(fused.device) for t in self.twins]
-            out["depth"] = losses.depth_loss(fused, batch["depth_visible"], batch["depth_infrared"], twins[0], twins[1])
-        out["loss"] = torch.stack([getattr(w, name) * value for name, value in out.items()]).sum()
-        return out
-
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
         texts = self._sentences(batch)
-        noise = seeded_noise(batch["visible"].new_empty(len(texts), 4, *batch["visible"].shape[-2:]), batch["seed"])
-        fused = network(batch["visible"], batch["infrared"], self._encode(texts, noise.device), noise)
-        return self.losses(fused, batch, named_targets(texts))
+        tone = self._tones(batch)
+        shape = self._working(batch["visible"], step)
+        noise = seeded_noise(batch["visible"].new_empty(len(texts), 4, *shape), batch["seed"])
+        fused, grid = network(batch["visible"], batch["infrared"], self._encode(texts, noise.device), noise, tone)
+        every = max(1, round(self.weights.depth_every)) if self.weights.depth > 0 else 0
+        depth = float(every) if every and step % every == 0 else 0.0
+        return self.losses(fused, batch, named_targets(texts), tone, grid, depth)
+
+    def _working(self, visible: Tensor, step: int) -> tuple[int, int]:
+        """Size of the working copies of a step: a function of the step, so that all processes agree."""
+        shrink = self.weights.shrink ** np.random.default_rng([step, 11]).random()
+        multiple = self.multiple
+        height, width = (max(2, round(side / shrink / multiple)) * multiple for side in visible.shape[-2:])
+        return height, width
+
+    def _tones(self, batch: dict[str, Any]) -> Tensor:
+        """The tone (B, CONTROLS) that each sample is asked for, a function of its seed."""
+        rows = []
+        for seed in batch["seed"].tolist():
+            rng = np.random.default_rng([seed, 13])
+            rows.append(rng.uniform(-1, 1, CONTROLS) * (rng.random() < self.weights.toned))
+        return batch["visible"].new_tensor(np.array(rows))
 
     def validate(self, network: nn.Module, loader: DataLoader[dict[str, Any]], folder: Path) -> dict[str, float]:
         """Six metrics with the right caption; losses and brightness of named targets, right against wrong caption."""
@@ -201,7 +173,8 @@ class FusionStage:
         rows: list[Tensor] = []
         for k, batch in enumerate(batches):
             right, wrong = self._captions_of(batches, k)
-            noise = seeded_noise(batch["visible"].new_empty(1, 4, *batch["visible"].shape[-2:]), batch["seed"])
+            shape = network.working_shape(*batch["visible"].shape[-2:])
+            noise = seeded_noise(batch["visible"].new_empty(1, 4, *shape), batch["seed"])
             fused = {}
             for kind, text in (("right", right), ("wrong", wrong)):
                 features = self._encode([text], noise.device)

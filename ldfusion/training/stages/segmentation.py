@@ -167,7 +167,10 @@ def source_image(batch: Mapping[str, Any], source: str, methods: Mapping[str, Fu
     if source in SENSORS:
         image: Tensor = batch[source]
         return image
-    return methods[source](batch["visible"], batch["infrared"])
+    method = methods[source]
+    if isinstance(method, nn.Module):  # not a part of the network that is trained: nothing else moves it
+        method.to(batch["visible"].device)
+    return method(batch["visible"], batch["infrared"])
 
 
 def draw_sources(batch: Mapping[str, Any], sources: Sequence[str], methods: Mapping[str, FusionMethod]) -> Tensor:

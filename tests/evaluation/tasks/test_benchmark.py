@@ -48,6 +48,14 @@ def launch(repository: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=repository, check=False)
 
 
+def test_depth_can_be_judged_without_a_training(pool: Path, tmp_path: Path) -> None:
+    benchmark = TaskBenchmark(pool, tmp_path / "out", pool / "depth", scenes=1, train_scenes=0, tasks=("depth",))
+    row = benchmark.run(("mean",)).rows["mean"]
+    assert row.problems == [] and "re-trained" not in benchmark.protocol()
+    assert row.values["AbsRel night"] is not None and row.values["depth rho"] is not None
+    assert not [name for name in row.values if "re-trained" in name]
+
+
 @pytest.mark.slow
 def test_rows_of_two_methods_and_a_second_run(repository: Path, pool: Path, tmp_path: Path) -> None:
     from ldfusion.detection.network import CentreDetector

@@ -22,7 +22,10 @@ from ldfusion.language.text import TextEncoder
 from ldfusion.training.loop import train
 from ldfusion.training.stages.fusion import COMMANDS, FusionStage, named_targets
 
-LOSSES = ("intensity", "gradient", "colour", "region", "depth")
+LOSSES = (
+    *("laplacian", "gradient", "maximum", "novelty", "outside", "clipping", "glare", "colour", "region", "smooth"),
+    *("EN", "MI", "VIF", "SF", "SD", "Qabf", "SCD", "floor_vif", "floor_mi", "depth"),
+)
 Fusion = Callable[..., Experiment]
 
 
@@ -61,7 +64,9 @@ def a_batch(stage: FusionStage, experiment: Experiment, count: int = 4, epoch: i
     return collate([dataset[(epoch, k)] for k in range(count)])
 
 
-@pytest.mark.parametrize("words", [(), ("model.guided=false",), ("model.features=plain",)])
+@pytest.mark.parametrize(
+    "words", [(), ("model.guided=false",), ("model.features=plain",), ("model.features=none",), ("model.timesteps=[]",)]
+)
 def test_a_step_trains_every_weight_that_is_not_frozen(fusion: Fusion, words: tuple[str, ...]) -> None:
     experiment = fusion(*words)
     stage = build(experiment)
@@ -69,6 +74,8 @@ def test_a_step_trains_every_weight_that_is_not_frozen(fusion: Fusion, words: tu
     losses = stage.training_step(stage.network, a_batch(stage, experiment), 0)
     assert losses.keys() == {"loss", *LOSSES}
     total = sum(getattr(stage.weights, name) * losses[name].item() for name in LOSSES)
+    # it is computed at every third step only
+    total += (stage.weights.depth_every - 1) * stage.weights.depth * losses["depth"].item()
     assert losses["loss"].item() == pytest.approx(total, rel=1e-5)
     losses["loss"].backward()
     for name, parameter in stage.network.named_parameters():
@@ -129,18 +136,65 @@ def test_named_targets_of_sentences() -> None:
 
 
 def test_naming_a_target_lifts_its_intensity_and_nothing_else(fusion: Fusion) -> None:
-    experiment = fusion("loss.depth=0", "loss.contrast=0", "loss.gain=1")
+    experiment = fusion("loss.depth=0", "loss.glare=0")
     stage = build(experiment)
     batch = a_batch(stage, experiment)
     fused = torch.maximum(
         (batch["visible"] * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1, True), batch["infrared"]
     )
     silent, person, car = (
-        stage.losses(fused.expand(-1, 3, -1, -1), batch, torch.tensor([row] * 4))["intensity"].item()
+        stage.losses(fused.expand(-1, 3, -1, -1), batch, torch.tensor([row] * 4))["maximum"].item()
         for row in ([0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0])
     )
     assert silent == pytest.approx(0, abs=1e-6) and car == pytest.approx(0, abs=1e-6)
     assert person > 1e-3
+
+
+def test_the_depth_loss_is_computed_at_every_nth_step(fusion: Fusion) -> None:
+    experiment = fusion("loss.depth_every=2")
+    stage = build(experiment)
+    batch = a_batch(stage, experiment, 2)
+    with torch.no_grad():
+        steps = [stage.training_step(stage.network, batch, step) for step in range(4)]
+    assert ["depth" in losses for losses in steps] == [True, False, True, False]
+
+
+def test_a_tone_asks_for_other_sources(fusion: Fusion) -> None:
+    experiment = fusion("loss.depth=0")
+    stage = build(experiment)
+    batch = a_batch(stage, experiment, 2)
+    fused = torch.maximum(batch["visible"], batch["infrared"])
+    named, tone = torch.zeros(2, 3), torch.tensor([[0.0, 0.0], [1.0, 1.0]])
+    with torch.no_grad():
+        plain = stage.losses(fused, batch, named, depth=0)
+        natural = stage.losses(fused, batch, named, torch.zeros(2, 2), depth=0)
+        toned = stage.losses(fused, batch, named, tone, depth=0)
+    for name, value in plain.items():
+        assert natural[name].item() == pytest.approx(value.item(), abs=1e-4), name
+    for name in ("laplacian", "gradient", "maximum", "SD"):
+        assert abs(toned[name] - plain[name]) > 1e-4, name
+    assert toned["colour"].item() == pytest.approx(plain["colour"].item())
+
+
+def test_tones_are_drawn_by_the_seed_of_each_sample(fusion: Fusion) -> None:
+    experiment = fusion("loss.toned=0.5")
+    stage = build(experiment)
+    dataset = build_dataset(experiment.data, 0, True, **stage.dataset_options)
+    batches = [collate([dataset[(epoch, k)] for k in range(6)]) for epoch in range(8)]
+    tones = torch.cat([stage._tones(batch) for batch in batches])
+    assert torch.equal(tones[:6], stage._tones(batches[0])) and tones.abs().max() <= 1
+    assert 12 <= (tones.abs().sum(dim=1) > 0).sum() <= 36
+    assert build(fusion("loss.toned=0"))._tones(batches[0]).abs().max() == 0
+
+
+def test_working_copies_are_of_many_sizes_and_the_same_for_all_processes(fusion: Fusion) -> None:
+    stage = build(fusion())
+    visible = torch.zeros(1, 3, 192, 256)
+    shapes = [stage._working(visible, step) for step in range(40)]
+    assert shapes == [stage._working(visible, step) for step in range(40)]
+    heights = [height for height, _ in shapes]
+    assert min(heights) < 105 and max(heights) > 170 and len(set(heights)) > 15
+    assert all(side % stage.multiple == 0 for shape in shapes for side in shape)
 
 
 def test_without_its_weight_the_depth_loss_is_not_computed_in_training(fusion: Fusion) -> None:
@@ -157,7 +211,7 @@ def test_a_run_with_its_average_validation_and_export(fusion: Fusion, parts: Pat
     assert {"EN", "MI", "VIF", "SF", "SD", "Qabf", "right/loss", "right/depth"} <= figures.keys()
     assert all(value == value for value in figures.values())
     picture, _ = read_visible(output / "pictures" / "step-00000003" / "00.png")
-    assert picture.shape == (3, 64, 3 * 64)  # visible, infrared, fused
+    assert picture.shape == (3, 80, 3 * 96)  # visible, infrared, fused, at the file's own size
     decoder = FusionDecoder.from_pretrained(output / "weights" / "decoder", use_safetensors=True)
     assert decoder.config["feature_channels"] == [8, 8] and decoder.config["text_dim"] == 16
     # the denoiser comes along unchanged
@@ -189,9 +243,11 @@ def test_a_run_goes_on_exactly_where_it_stopped(fusion: Fusion) -> None:
         (["model.decoder.widths=[8,8,8]"], "model.decoder: 3 widths for 2 feature levels"),
         (["model.timesteps=[0,5]"], "timesteps: 0 is outside"),
         (["model.denoiser=/nowhere"], "no config.json there"),
-        (["loss.intensty=1"], "did you mean 'intensity'"),
+        (["loss.maximim=1"], "did you mean 'maximum'"),
         (["loss.depth=much"], "every weight must be a number"),
-        (["data.crop=[32,48]"], "multiples of 32"),
+        (["loss.goals.VFI=1"], "loss.goals: unknown key 'VFI'; did you mean 'VIF'"),
+        (["loss.goals.VIF=much"], "every weight must be a number"),
+        (["data.crop=[32,48]"], "both sides must be at least 41"),
     ],
 )
 def test_mistakes(fusion: Fusion, words: list[str], expected: str) -> None:
@@ -211,4 +267,4 @@ def test_validation_tells_right_from_wrong_captions_where_they_name_other_target
     dataset.records[name] = {**record, "objects": record["objects"][1:]}
     with torch.no_grad():
         figures = stage.validate(stage.network.eval(), validation_loader(dataset), tmp_path)
-    assert {"right/intensity", "wrong/intensity", "wrong/loss", "lift_of_named"} <= figures.keys()
+    assert {"right/maximum", "wrong/maximum", "wrong/loss", "lift_of_named"} <= figures.keys()

@@ -1,0 +1,116 @@
+"""The fused images behind the rows of a table: made here by a method and kept, or given as a folder.
+
+Made images lie as ``FOLDER/METHOD/dataset_STEM.png`` and are not made again; a note of the weights beside them keeps
+images of other weights from being taken for these.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ldfusion import weights as embedded
+from ldfusion.config import nearest
+from ldfusion.data.catalog import PairFiles
+from ldfusion.errors import InputError
+from ldfusion.fusion.methods import DEFAULT, METHODS, load_method
+from ldfusion.io.files import atomic_write, check_output_folder, images_by_stem
+from ldfusion.io.image import write_png
+from ldfusion.io.notices import notice
+from ldfusion.pipeline import load_pair
+
+WEIGHTS_FILE = "weights.txt"
+
+Images = dict[str, Path]
+"""Name of a pair -> file of its fused image; pairs may be missing."""
+
+
+def image_rows(
+    pairs: Sequence[PairFiles],
+    methods: Sequence[str],
+    given: Mapping[str, Path],
+    folder: Path,
+    weights: str | None = None,
+) -> dict[str, Images]:
+    """The images of every row.
+
+    Args:
+        pairs: to fuse.
+        methods: names of `ldfusion.fusion.methods.METHODS`.
+        given: name of a further row -> folder of its images, see `given_images`.
+        folder: where images that are made go, and older ones are looked for.
+        weights: pipeline folder or hub id of the method ``ldfusion``; None: the embedded one.
+
+    Raises:
+        InputError: an unknown method, two rows of one name, or a folder that cannot be used.
+    """
+    for name in methods:
+        if name not in METHODS:
+            raise InputError(f"fusion method: unknown '{name}'; {nearest(name, METHODS)}")
+    names = [*methods, *given]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"two rows are called '{twice}'; name a folder with NAME=DIR")
+    if not names:
+        raise InputError("no row: give --methods or --fused")
+    found = {name: given_images(path, pairs) for name, path in given.items()}
+    check_output_folder(folder)
+    return {name: made_images(name, pairs, folder / name, weights) for name in methods} | found
+
+
+def given_images(folder: Path, pairs: Sequence[PairFiles]) -> Images:
+    """The images of a folder that belong to pairs: named ``dataset_STEM`` or, where there is none, ``STEM``.
+
+    Raises:
+        InputError: no such folder, or not one image of these pairs.
+    """
+    files = images_by_stem(folder)
+    found = {}
+    for pair in pairs:
+        file = files.get(pair.flat_name) or files.get(pair.stem.replace("/", "_"))
+        if file is not None:
+            found[pair.name] = file
+    if not found:
+        raise InputError(
+            f"{folder}: no image of these pairs; names are like {pairs[0].flat_name}.png or the stem alone"
+        )
+    return found
+
+
+def made_images(method: str, pairs: Sequence[PairFiles], folder: Path, weights: str | None = None) -> Images:
+    """The images of a method in its folder, those that are missing made.
+
+    Raises:
+        InputError: the folder holds images of other weights.
+    """
+    images = {pair.name: folder / f"{pair.flat_name}.png" for pair in pairs}
+    missing = [pair for pair in pairs if not images[pair.name].is_file()]
+    _check_weights(method, folder, weights)
+    if len(missing) < len(pairs):
+        notice(f"{method}: {len(pairs) - len(missing)} of {len(pairs)} images were there already, in {folder}")
+    if missing:
+        fuse = load_method(method, weights=weights if method == DEFAULT else None)
+        for pair in tqdm(missing, desc=method, unit="pair", disable=None):
+            read = load_pair(pair.visible, pair.infrared, pair.name)
+            write_png(images[pair.name], fuse(read.visible, read.infrared)[0])
+    return images
+
+
+def _check_weights(method: str, folder: Path, weights: str | None) -> None:
+    """Compare the note in the folder with the weights of today, or write it where there is no image yet."""
+    own = {DEFAULT: Path(weights or embedded.FOLDER), "seafusion": embedded.FOLDER / "seafusion"}
+    if method not in own:
+        return
+    digest = hashlib.sha256()
+    for file in sorted(own[method].rglob("*.safetensors")):
+        digest.update(file.read_bytes())
+    note = f"{digest.hexdigest()[:16]}\n" if own[method].is_dir() else f"{weights}\n"
+    file = folder / WEIGHTS_FILE
+    if next(folder.glob("*.png"), None) is None:
+        with atomic_write(file) as temporary:
+            temporary.write_text(note, encoding="utf-8")
+    elif not file.is_file() or file.read_text(encoding="utf-8") != note:
+        raise InputError(f"{folder} holds images of other weights of '{method}'; remove them or give another folder")

@@ -1,0 +1,134 @@
+"""The fused image as a smooth grid of coefficients over a fixed basis of both images.
+
+A network that predicts pixels can paint blobs, halos and grey washes. Here it predicts a bilateral grid (Chen, Paris
+and Durand 2007; Gharbi et al. 2017): coefficients over position, visible luma and infrared, about a thousand cells for
+the whole picture. At full size they are sliced and weigh a basis made of the two images alone, so edges are as sharp as
+the sources', nothing appears that neither source has, and the network's cost does not depend on the image's size.
+
+The two range axes are added, c = a(x, y, Y) + b(x, y, I), rather than multiplied out: two trilinear look-ups in place
+of one quadrilinear one. What depends on both images at once is left to the basis.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ldfusion.io.color import rgb_to_ycbcr, ycbcr_to_rgb
+from ldfusion.io.size import filter_tiled
+
+BASIS = ("1", "Y", "I", "max(Y, I)", "Y fine", "I fine", "Y coarse", "I coarse", "stronger fine", "stronger coarse")
+"""What the fused luma is made of. Fine detail is what a mean over 3x3 pixels takes away, coarse detail what one over
+9x9 takes away beyond it; the stronger of two details is the one of larger magnitude, sign kept."""
+COEFFICIENTS = len(BASIS) + 1
+"""One for each function of the basis, and the gain of the visible image's chroma."""
+AXES = 2
+"""Range axes: visible luma, infrared."""
+START = {"max(Y, I)": 1.0, "stronger fine": 0.3, "stronger coarse": 0.3, "chroma": 1.0}
+"""Coefficients of an untrained decoder, 0 for the others: the brighter source, a little sharper, in visible colours."""
+TILE = 256
+"""Side in pixels of the tiles that a picture is made in: what is sliced for one of them stays in the cache."""
+_REACH = 4  # pixels that the means over 9x9 pixels look away
+
+
+def basis(luma_: Tensor, infrared: Tensor) -> tuple[Tensor, Tensor]:
+    """The functions of `BASIS` and the guides of the range axes.
+
+    Args:
+        luma_, infrared: (B, 1, H, W) in [0, 1].
+
+    Returns:
+        (B, len(BASIS), H, W), and the guides (B, 2, H, W) in [0, 1]: both images averaged over 3x3 pixels, so that
+        noise is not amplified by coefficients that follow it.
+    """
+    both = torch.cat([luma_, infrared], dim=1)
+    near, wide = _mean(both, 1), _mean(both, 4)
+    fine, coarse = both - near, near - wide
+    parts = [torch.ones_like(luma_), both, torch.maximum(luma_, infrared), fine, coarse, _stronger(fine)]
+    return torch.cat([*parts, _stronger(coarse)], dim=1), near
+
+
+def positions(height: int, width: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Vertical and horizontal position of every pixel centre, (1, 1, H, W) in (-1, 1), as views without memory."""
+    y, x = ((torch.arange(n, device=like.device, dtype=torch.float32) + 0.5) / n * 2 - 1 for n in (height, width))
+    return y[:, None].expand(1, 1, height, width), x.expand(1, 1, height, width)
+
+
+def slice_grid(grid: Tensor, guides: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    """Coefficients of every pixel: trilinear in position and each guide, summed over the range axes.
+
+    Args:
+        grid: (B, AXES, K, R, h, w); cell centres are spread evenly over the picture, range nodes over [0, 1] with one
+            at each end.
+        guides: (B, AXES, H, W) in [0, 1].
+        y, x: `positions` (1, 1, H, W).
+
+    Returns:
+        (B, K, H, W).
+    """
+    b, axes, _, nodes = grid.shape[:4]
+    # grid_sample puts the first and the last node half a step inside of [-1, 1]
+    z = (guides.to(grid.dtype).flatten(0, 1) * 2 - 1) * (1 - 1 / nodes)
+    where = torch.stack([x[0].expand_as(z), y[0].expand_as(z), z], dim=-1)[:, None]
+    sliced = F.grid_sample(grid.flatten(0, 1), where, "bilinear", "border", align_corners=False)
+    return sliced[:, :, 0].unflatten(0, (b, axes)).sum(dim=1)
+
+
+def apply_grid(
+    grid: Tensor, visible: Tensor, infrared: Tensor, position: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
+    """The picture that a grid makes of a pair, differentiable.
+
+    Args:
+        grid: (B, AXES, COEFFICIENTS, R, h, w).
+        visible: (B, 3, H, W) in [0, 1]. infrared: (B, 1, H, W) in [0, 1].
+        position: of the pixels, see `positions`; by default the images are the whole picture.
+
+    Returns:
+        Colour image (B, 3, H, W) around [0, 1], not clamped.
+    """
+    ycbcr = rgb_to_ycbcr(visible)
+    functions, guides = basis(ycbcr[:, :1], infrared)
+    y, x = position or positions(int(visible.shape[-2]), int(visible.shape[-1]), visible)
+    coefficients = slice_grid(grid, guides, y, x)
+    fused = (coefficients[:, :-1] * functions).sum(dim=1, keepdim=True)
+    chroma = coefficients[:, -1:] * (ycbcr[:, 1:] - 0.5) + 0.5
+    return ycbcr_to_rgb(torch.cat([fused, chroma], dim=1))
+
+
+@torch.no_grad()
+def apply_tiled(grid: Tensor, visible: Tensor, infrared: Tensor, tile: int = TILE) -> Tensor:
+    """`apply_grid` clamped to [0, 1], tile by tile: the same picture, with memory for one tile beside it.
+
+    Args:
+        grid: (B, AXES, COEFFICIENTS, R, h, w).
+        visible: (B, 3, H, W) in [0, 1]. infrared: (B, 1, H, W) in [0, 1].
+        tile: side of a tile in pixels.
+
+    Returns:
+        (B, 3, H, W) in [0, 1].
+    """
+
+    def run(visible: Tensor, infrared: Tensor, y: Tensor, x: Tensor) -> Tensor:
+        return apply_grid(grid, visible, infrared, (y, x)).clamp_(0, 1)
+
+    position = positions(int(visible.shape[-2]), int(visible.shape[-1]), visible)
+    return filter_tiled(run, [visible, infrared, *position], tile, _REACH)
+
+
+def starting_coefficients() -> Tensor:
+    """`START` as a vector (COEFFICIENTS,)."""
+    return torch.tensor([START.get(name, 0.0) for name in (*BASIS, "chroma")])
+
+
+def _mean(image: Tensor, radius: int) -> Tensor:
+    side = 2 * radius + 1
+    # rows, then columns: the same mean at a third of the reads for the wide window
+    rows = F.avg_pool2d(F.pad(image, (0, 0, radius, radius), mode="replicate"), (side, 1), 1)
+    return F.avg_pool2d(F.pad(rows, (radius, radius, 0, 0), mode="replicate"), (1, side), 1)
+
+
+def _stronger(details: Tensor) -> Tensor:
+    first, second = details[:, :1], details[:, 1:]
+    return torch.where(first.abs() >= second.abs(), first, second)
