@@ -1,7 +1,8 @@
 """A data set whose pairs are registered almost: a copy of its folder with the infrared images where they should be.
 
 What is wrong with all pairs alike is estimated from all of them together (`ldfusion.registration.rig`), then each pair
-adds its own small shift where it can tell one. Visible images, labels and everything else are linked.
+adds its own small shift where it can tell one. True masks are brought onto the visible image where they were drawn on
+the infrared one (`ldfusion.data.label_frames`). Visible images and everything else are linked.
 """
 
 from __future__ import annotations
@@ -20,17 +21,19 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ldfusion.data.catalog import PairFiles, catalog, select_pairs
+from ldfusion.data.label_frames import place_on_visible
+from ldfusion.data.labels import read_mask
 from ldfusion.errors import InputError
 from ldfusion.io.files import atomic_write, check_output_folder
 from ldfusion.io.image import read_infrared, read_visible, write_png
 from ldfusion.io.size import match_infrared
-from ldfusion.registration.rig import Rig, Shift, block_surfaces, fit_rig, pair_shift
+from ldfusion.registration.rig import Rig, block_surfaces, fit_rig, pair_shift
 from ldfusion.registration.warp import Size, apply_registration, fill_invalid, flow_points, resize_matrix
 from ldfusion.types import Registration
 
 ESTIMATES = "alignment.json"
 """In the folder of an aligned data set: ``size``, the rig's ``coefficients`` and for each pair its ``shift`` in pixels,
-whether it was ``believed``, and what the two ``halves`` of its blocks said."""
+whether it was ``believed``, what the two ``halves`` of its blocks said, and how many ``labels_moved``."""
 
 _REACHES = (12, 6)
 """Largest displacement of each round over the whole set, pixels of the visible image."""
@@ -41,7 +44,7 @@ _FEWEST = 8
 
 
 def align_datasets(root: str | Path, datasets: Sequence[str], output: str | Path) -> dict[str, dict[str, Any]]:
-    """Write ``output`` with the aligned infrared images of ``datasets``; everything else below ``root`` is linked.
+    """Write ``output`` with aligned infrared images and masks of ``datasets``; all else below ``root`` is linked.
 
     What was done already is kept: the estimate of a rig, those of its pairs, and the images.
 
@@ -59,7 +62,8 @@ def align_datasets(root: str | Path, datasets: Sequence[str], output: str | Path
     folders = {pair.infrared.parent.resolve() for pairs in sets.values() for pair in pairs}
     if any(place == target.resolve() or target.resolve() in place.parents for place in folders):
         raise InputError(f"{target}: holds the data that are read; give another folder")
-    _mirror(source, target, folders)
+    masks = {labels.parent.resolve() for pairs in sets.values() for pair in pairs if (labels := _true_labels(pair))}
+    _mirror(source, target, folders | masks)
     return {dataset: _align(source, dataset, pairs, target) for dataset, pairs in sets.items()}
 
 
@@ -74,18 +78,35 @@ def _align(source: Path, dataset: str, pairs: Sequence[PairFiles], target: Path)
     rig = Rig((found["size"][0], found["size"][1]), np.array(found["coefficients"]))
     for pair in tqdm(pairs, unit="pair", desc=f"{dataset}: images", disable=None):
         image = (target / pair.infrared.relative_to(source)).with_suffix(".png")
-        if pair.name in found["pairs"] and image.is_file():
+        labels = _true_labels(pair)
+        mask = None if labels is None else (target / labels.relative_to(source)).with_suffix(".png")
+        if pair.name in found["pairs"] and image.is_file() and (mask is None or mask.is_file()):
             continue
         visible, infrared, stored = _load(pair, rig.size)
-        shift = pair_shift(block_surfaces(visible, infrared, _OWN_REACH, rig.flow()), rig.size)
-        write_png(image, _aligned(visible, stored, rig, shift)[0])
-        found["pairs"][pair.name] = {
-            "shift": [round(k, 3) for k in shift.value],
-            "believed": shift.believed,
-            "halves": [[round(k, 3) for k in half] for half in shift.halves],
-        }
+        own = found["pairs"].get(pair.name) or _estimate(visible, infrared, rig)
+        flow = rig.flow((own["shift"][0], own["shift"][1]))
+        aligned = _aligned(visible, stored, flow)
+        if labels is not None and mask is not None:
+            placed, own["labels_moved"] = place_on_visible(read_mask(labels, rig.size), visible, aligned, flow)
+            write_png(mask, torch.from_numpy(placed)[None] / 255)
+        write_png(image, aligned[0])
+        found["pairs"][pair.name] = own
         _write(file, found)
     return found
+
+
+def _estimate(visible: Tensor, infrared: Tensor, rig: Rig) -> dict[str, Any]:
+    """What `ESTIMATES` says of a pair."""
+    shift = pair_shift(block_surfaces(visible, infrared, _OWN_REACH, rig.flow()), rig.size)
+    return {
+        "shift": [round(k, 3) for k in shift.value],
+        "believed": shift.believed,
+        "halves": [[round(k, 3) for k in half] for half in shift.halves],
+    }
+
+
+def _true_labels(pair: PairFiles) -> Path | None:
+    return pair.labels if pair.label_set == "msrs" else None
 
 
 def estimate_rig(pairs: Sequence[PairFiles]) -> Rig:
@@ -122,15 +143,16 @@ def _load(pair: PairFiles, size: Size | None) -> tuple[Tensor, Tensor, Tensor]:
     return visible, match_infrared(visible, stored, pair.name), stored
 
 
-def _aligned(visible: Tensor, stored: Tensor, rig: Rig, shift: Shift) -> Tensor:
+def _aligned(visible: Tensor, stored: Tensor, flow: Tensor) -> Tensor:
     """The infrared image (1, 1, H, W) on the visible one's grid; where it has no data, the visible luma stands in."""
-    size, own = rig.size, (int(stored.shape[-2]), int(stored.shape[-1]))
+    size: Size = (int(visible.shape[-2]), int(visible.shape[-1]))
+    own: Size = (int(stored.shape[-2]), int(stored.shape[-1]))
     to_own = torch.from_numpy(np.linalg.inv(resize_matrix(own, size)))
-    points = flow_points(rig.flow(shift.value)).double()
+    points = flow_points(flow).double()
     points = torch.cat([points, torch.ones_like(points[..., :1])], dim=-1) @ to_own.T
     grid = flow_points(torch.zeros(2, *size))
-    flow = (points[..., :2] - grid).permute(2, 0, 1).float()
-    registration = Registration(resize_matrix(own, size), "flow", 1.0, True, flow)
+    in_own = (points[..., :2] - grid).permute(2, 0, 1).float()
+    registration = Registration(resize_matrix(own, size), "flow", 1.0, True, in_own)
     warped, seen = apply_registration(registration, stored, size, "bicubic")
     return fill_invalid(warped.clamp(0, 1), seen, visible)
 

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from depth.align import standardise
+from ldfusion.data.label_sets import IGNORED
 from ldfusion.errors import InputError
 from ldfusion.io.files import json_lines
 from ldfusion.io.size import resize
@@ -102,6 +103,25 @@ def read_labels(file: Path) -> Tensor:
             raise InputError(f"{file}: has colours; a label image holds one class id a pixel, in grey")
         ids = ids[..., 0]
     return torch.from_numpy(ids.astype(np.int64))
+
+
+def read_mask(file: Path | None, size: tuple[int, int]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Class ids (H, W) of a pair's label image; unknown everywhere without a file.
+
+    Args:
+        size: (height, width) of the visible image.
+
+    Raises:
+        InputError: a file that is no label image, or one of another size.
+    """
+    if file is None:
+        return np.full(size, IGNORED, np.uint8)
+    mask = read_labels(file)
+    if tuple(mask.shape) != size:
+        raise InputError(
+            f"{file}: {mask.shape[1]}x{mask.shape[0]}, its image {size[1]}x{size[0]}; labels have the image's size"
+        )
+    return mask.numpy().astype(np.uint8)
 
 
 def teacher_of(visible: Tensor, infrared: Tensor) -> Tensor:

@@ -17,8 +17,8 @@ from ldfusion.config import DataConfig
 from ldfusion.data.augment import Augmentation, draw, whole
 from ldfusion.data.boxes import LabelBox, read_boxes, to_array
 from ldfusion.data.catalog import PairFiles, second_best_labels, select_pairs
-from ldfusion.data.label_sets import IGNORED, LABEL_SETS
-from ldfusion.data.labels import depth_label_path, read_captions, read_depth_label, read_labels
+from ldfusion.data.label_sets import LABEL_SETS
+from ldfusion.data.labels import depth_label_path, read_captions, read_depth_label, read_mask
 from ldfusion.errors import InputError
 from ldfusion.io.notices import notice
 
@@ -146,7 +146,7 @@ class PairDataset(Dataset[dict[str, Any]]):
         }
         if self.masks:
             shape = (item["visible"].shape[0], item["visible"].shape[1])
-            item["mask"] = _read_mask(files.labels, shape)
+            item["mask"] = read_mask(files.labels, shape)
         if self.depth:
             for modality in ("visible", "infrared"):
                 label = read_depth_label(self.data.labels, files.name, modality)
@@ -201,22 +201,6 @@ class PairDataset(Dataset[dict[str, Any]]):
             record = mirror_facts(record)
         facts = {k: record[k] for k in ("light", "scene", "objects") if k in record}
         return {"captions": record["captions"], "facts": facts}
-
-
-def _read_mask(file: Path | None, shape: tuple[int, int]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Class ids (H, W) of a pair; unknown everywhere without a file.
-
-    Raises:
-        InputError: a file that is no label image, or one of another size than the visible image.
-    """
-    if file is None:
-        return np.full(shape, IGNORED, np.uint8)
-    mask = read_labels(file)
-    if tuple(mask.shape) != shape:
-        raise InputError(
-            f"{file}: {mask.shape[1]}x{mask.shape[0]}, its image {shape[1]}x{shape[0]}; labels have the image's size"
-        )
-    return mask.numpy().astype(np.uint8)
 
 
 def collate(items: list[dict[str, Any]]) -> dict[str, Any]:

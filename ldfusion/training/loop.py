@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, is_tensorboard_available
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
@@ -30,6 +29,7 @@ from ldfusion.training import checkpoints
 from ldfusion.training.folder import RunFolder
 from ldfusion.training.optim import build_optimizer, build_schedule
 from ldfusion.training.stages import AlternatingStage, Stage, build_stage, parameter_groups
+from ldfusion.training.start import start_from
 
 PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
@@ -43,35 +43,6 @@ class WarmedAverage:
     def __call__(self, average: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
         n = float(updates)
         return torch.lerp(average, current.to(average.dtype), 1 - min(self.decay, (1 + n) / (10 + n)))
-
-
-def _start_from(network: nn.Module, folder: Path, fewer: bool = False) -> None:
-    """Load exported weights into a network of the same sizes.
-
-    Args:
-        network: to load into.
-        folder: holds one safetensors file.
-        fewer: tensors may have fewer rows than here, as those of a network with fewer classes: they become the first.
-    """
-    files = sorted(folder.glob("*.safetensors"))
-    if len(files) != 1:
-        raise InputError(f"train.init: {folder} holds {len(files)} safetensors files; give the folder of one network")
-    state = load_file(files[0])
-    if fewer:
-        state = {name: _first_rows(value, network.state_dict().get(name)) for name, value in state.items()}
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        raise InputError(
-            f"train.init: {files[0]} is of another network ({str(error).splitlines()[1].strip()})"
-        ) from error
-
-
-def _first_rows(value: Tensor, own: Tensor | None) -> Tensor:
-    """``own`` with ``value`` as its first rows, where it has more; else ``value``."""
-    if own is None or own.ndim == 0 or own.shape[1:] != value.shape[1:] or len(own) <= len(value):
-        return value
-    return torch.cat([value.to(own.dtype), own[len(value) :]])
 
 
 class Trainer:
@@ -139,7 +110,7 @@ class Trainer:
         stage = build_stage(e.stage, e.model, e.loss, e.data)
         if e.train.init:
             # a stage that exports a part of its network starts from that part
-            _start_from(getattr(stage, "exported", stage.network), Path(e.train.init), e.train.init_fewer)
+            start_from(getattr(stage, "exported", stage.network), Path(e.train.init), e.train.init_fewer)
         return stage
 
     def _turn(self, step: int) -> tuple[str, ...]:

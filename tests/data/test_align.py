@@ -11,13 +11,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from ldfusion.data.align import ESTIMATES
 from ldfusion.data.catalog import select_pairs
+from ldfusion.data.labels import read_labels
 
 OFF = (3, -2)
 """Pixels (x, y) by which the content of an infrared image lies off its visible one."""
 HEIGHT, WIDTH, PAIRS = 112, 144, 8
+DRAWN_ON_INFRARED = 3
+"""The pair whose mask lies on its infrared image; those of the others lie on the visible one."""
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +45,7 @@ def scene(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         points = (centre + rng.uniform(-20, 20, (4, 2))).astype(np.int32)
         for image in images:
             cv2.fillConvexPoly(image, cv2.convexHull(points), float(rng.uniform(0.15, 0.95)), lineType=cv2.LINE_AA)
+    images[:, 50:90, 70:90] = np.array([0.0, 1.0]).reshape(2, 1, 1)  # a person
     return images[0], images[1]
 
 
@@ -56,10 +61,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for k in range(PAIRS):
         visible, infrared = scene(rng)
         x, y = 10 - OFF[0], 10 - OFF[1]
+        person = np.zeros_like(visible)
+        person[50:90, 70:90] = 2 / 255
+        left, top = (x, y) if k == DRAWN_ON_INFRARED else (10, 10)
         images = {
             "visible": np.repeat(visible[10:-10, 10:-10, None], 3, axis=2),
             "infrared": infrared[y : y + HEIGHT, x : x + WIDTH],
-            "labels": np.zeros((HEIGHT, WIDTH)),
+            "labels": person[top : top + HEIGHT, left : left + WIDTH],
         }
         for folder, image in images.items():
             codes = (image * 255).round().astype(np.uint8)
@@ -96,11 +104,18 @@ def test_the_infrared_images_move_onto_the_visible_ones(
     assert after < 0.25 * before
     # everything else is there as before, the data are untouched
     assert [pair.name for pair in select_pairs(out, ["msrs"], "splits/train.txt")] == ["msrs/00000D"]
-    assert (out / "msrs" / "labels" / "00003D.png").read_bytes() == (data / "msrs/labels/00003D.png").read_bytes()
+    # masks lie where the visible images show the person
+    for k in range(PAIRS):
+        before, after = (read_labels(root / "msrs" / "labels" / f"{k:05d}D.png") for root in (data, out))
+        assert int((after == 2).sum()) == 40 * 20 and (after[40:80, 60:80] == 2).all()
+        assert torch.equal(before, after) == (k != DRAWN_ON_INFRARED)
     assert (out / "roadscene" / "visible").is_dir() and not (data / "msrs" / ESTIMATES).exists()
     found = json.loads((out / "msrs" / ESTIMATES).read_text())
     assert found["size"] == [HEIGHT, WIDTH] and len(found["pairs"]) == PAIRS
-    assert {"shift", "believed", "halves"} == found["pairs"]["msrs/00000D"].keys()
+    assert {"shift", "believed", "halves", "labels_moved"} == found["pairs"]["msrs/00000D"].keys()
+    assert [pair["labels_moved"] for pair in found["pairs"].values()] == [
+        int(k == DRAWN_ON_INFRARED) for k in range(PAIRS)
+    ]
     # at the centre of the frame the polynomial is its constant
     assert found["coefficients"][0] == pytest.approx(OFF, abs=0.5)
 
@@ -113,11 +128,13 @@ def test_a_run_goes_on_where_it_stopped(
     images = out / "msrs" / "infrared"
     whole = {file.name: file.read_bytes() for file in images.iterdir()}
     (images / "00002D.png").unlink()
+    (out / "msrs" / "labels" / "00001D.png").unlink()
     (images / "00004D.png").write_bytes(b"kept")
     estimates = (out / "msrs" / ESTIMATES).read_text()
     assert align(data, out) == 0
     assert "msrs: 8 pairs aligned" in capsys.readouterr().out
     assert (images / "00002D.png").read_bytes() == whole["00002D.png"]
+    assert (out / "msrs" / "labels" / "00001D.png").is_file()
     assert (images / "00004D.png").read_bytes() == b"kept"
     assert (out / "msrs" / ESTIMATES).read_text() == estimates
 

@@ -1,0 +1,43 @@
+"""Starting a run from exported weights instead of random ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ldfusion.errors import InputError
+
+
+def start_from(network: nn.Module, folder: Path, fewer: bool = False) -> None:
+    """Load exported weights into a network of the same sizes.
+
+    Args:
+        network: to load into.
+        folder: holds one safetensors file.
+        fewer: tensors may have fewer rows than here, as those of a network with fewer classes: they become the first.
+
+    Raises:
+        InputError: not one network there, or one of other sizes.
+    """
+    files = sorted(folder.glob("*.safetensors"))
+    if len(files) != 1:
+        raise InputError(f"train.init: {folder} holds {len(files)} safetensors files; give the folder of one network")
+    state = load_file(files[0])
+    if fewer:
+        state = {name: _first_rows(value, network.state_dict().get(name)) for name, value in state.items()}
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise InputError(
+            f"train.init: {files[0]} is of another network ({str(error).splitlines()[1].strip()})"
+        ) from error
+
+
+def _first_rows(value: Tensor, own: Tensor | None) -> Tensor:
+    """``own`` with ``value`` as its first rows, where it has more; else ``value``."""
+    if own is None or own.ndim == 0 or own.shape[1:] != value.shape[1:] or len(own) <= len(value):
+        return value
+    return torch.cat([value.to(own.dtype), own[len(value) :]])
