@@ -19,6 +19,11 @@ def standardise(x: Tensor) -> Tensor:
     return ((x - mean) / (deviation + 1e-3 * mean.abs() + 1e-6)).clamp(-4.0, 4.0)
 
 
+def fit(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, C, H, W) at the captioner's size, low-pass filtered when shrinking; what has that size stays as it is."""
+    return F.interpolate(x, size, mode="bilinear", align_corners=False, antialias=x.shape[-1] > size[1])
+
+
 def stack_inputs(
     visible: Tensor, infrared: Tensor, depth_visible: Tensor, depth_infrared: Tensor, size: tuple[int, int]
 ) -> Tensor:
@@ -33,10 +38,7 @@ def stack_inputs(
         depth_visible, depth_infrared: (B, 1, h, w) relative inverse depth, any scale, any size.
         size: height and width of the result, pixels.
     """
-    seen, heat, near_v, near_i = (
-        F.interpolate(x, size, mode="bilinear", align_corners=False, antialias=x.shape[-1] > size[1])
-        for x in (visible, infrared, depth_visible, depth_infrared)
-    )
+    seen, heat, near_v, near_i = (fit(x, size) for x in (visible, infrared, depth_visible, depth_infrared))
     luma = 0.299 * seen[:, :1] + 0.587 * seen[:, 1:2] + 0.114 * seen[:, 2:]
     rows = torch.linspace(-1, 1, size[0], device=seen.device, dtype=seen.dtype).view(1, 1, -1, 1)
     columns = torch.linspace(-1, 1, size[1], device=seen.device, dtype=seen.dtype).view(1, 1, 1, -1)

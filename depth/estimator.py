@@ -57,17 +57,19 @@ class DepthEstimator(nn.Module, ABC):
     def predict(self, images: Tensor) -> Tensor:
         """``(B, C, h, w)`` in [0, 1] at the working size to inverse depth ``(B, 1, h, w)``."""
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, full: bool = True) -> Tensor:
         """Inverse depth at the caller's size.
 
         Args:
             images: ``(B, C, H, W)`` in [0, 1], any size.
+            full: False leaves the map at the network's working size; `enlarge` makes the same full map of it.
 
         Returns:
             ``(B, 1, H, W)`` >= 0, near = large; gradients flow to ``images``.
         """
         height, width = images.shape[-2:]
-        return enlarge(self.predict(self.shrink(images)), height, width)
+        inverse = self.predict(self.shrink(images))
+        return enlarge(inverse, height, width) if full else inverse
 
     def shrink(self, images: Tensor) -> Tensor:
         """``(B, C, H, W)`` at the network's working size, low-pass filtered."""

@@ -112,7 +112,10 @@ def write_depth(folder: str | Path, name: str, inverse: Tensor, metric: bool = F
     np.save(buffer, stored)
     write_whole(paths[0], buffer.getbuffer())
     del buffer
-    _save_png(paths[1], integers.astype(np.uint16), texts)
+    words = integers.astype(np.uint16)
+    del integers, stored
+    _save_png(paths[1], words, texts)
+    del words
     preview = colorize_depth(values)
     _save_png(paths[2], preview, {NOTE: "colour preview of inverse depth, near = bright; stretched, not for measuring"})
     return paths

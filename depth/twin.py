@@ -40,17 +40,21 @@ class TwinDepth(nn.Module):
         """See the class."""
         return self.visible_estimator.metric and self.infrared_estimator.metric
 
-    def visible(self, images: Tensor) -> Tensor:
-        """Inverse depth of visible images: ``(B, 3, H, W)`` in [0, 1] to ``(B, 1, H, W)`` >= 0."""
-        inverse: Tensor = self.visible_estimator(images)
+    def visible(self, images: Tensor, full: bool = True) -> Tensor:
+        """Inverse depth of visible images: ``(B, 3, H, W)`` in [0, 1] to ``(B, 1, H, W)`` >= 0.
+
+        Here and below ``full=False`` leaves the map at the network's working size ``(B, 1, h, w)``; `enlarge` makes the
+        same full map of it. At 24 megapixels a full one takes a tenth of a gigabyte.
+        """
+        inverse: Tensor = self.visible_estimator(images, full)
         return inverse
 
-    def infrared(self, images: Tensor) -> Tensor:
+    def infrared(self, images: Tensor, full: bool = True) -> Tensor:
         """Inverse depth of infrared images: ``(B, 1, H, W)`` in [0, 1] to ``(B, 1, H, W)`` >= 0."""
-        inverse: Tensor = self.infrared_estimator(images.expand(-1, self.infrared_estimator.channels, -1, -1))
+        inverse: Tensor = self.infrared_estimator(images.expand(-1, self.infrared_estimator.channels, -1, -1), full)
         return inverse
 
-    def fused(self, images: Tensor) -> Tensor:
+    def fused(self, images: Tensor, full: bool = True) -> Tensor:
         """Inverse depth of fused images, which carry both modalities; gradients flow to the images.
 
         The visible estimator reads the colours, the infrared one the luma. The infrared estimator's map is brought to
@@ -60,6 +64,7 @@ class TwinDepth(nn.Module):
 
         Args:
             images: ``(B, 3, H, W)`` in [0, 1].
+            full: see `visible`; the working size is the visible estimator's.
 
         Returns:
             ``(B, 1, H, W)`` >= 0.
@@ -73,4 +78,5 @@ class TwinDepth(nn.Module):
         second = enlarge(second, first.shape[-2], first.shape[-1])
         if not self.metric:
             second = align_robust(second, first).clamp_min(0)
-        return enlarge((first + second) / 2, height, width)
+        merged = (first + second) / 2
+        return enlarge(merged, height, width) if full else merged

@@ -13,8 +13,9 @@ from diffusers import DiffusionPipeline, UNet2DModel
 from diffusers.utils import logging as diffusers_logging
 from torch import Tensor, nn
 
+from captioning.encoder import fit
 from captioning.network import DepthCaptioner
-from depth.estimator import DepthEstimator, StudentEstimator, load_estimator, wrap_network
+from depth.estimator import DepthEstimator, StudentEstimator, enlarge, load_estimator, wrap_network
 from depth.twin import TwinDepth
 from ldfusion import weights
 from ldfusion.diffusion.features import TIMESTEPS, FeatureExtractor, pipeline_noise
@@ -166,6 +167,7 @@ class LDFusionPipeline(DiffusionPipeline):
         timesteps: Sequence[int] | None = None,
         tone: Tone = "natural",
         output_type: str = "pt",
+        full_depth: bool = True,
     ) -> FusionOutput:
         """Fuse one pair or a batch of equally sized pairs.
 
@@ -178,6 +180,8 @@ class LDFusionPipeline(DiffusionPipeline):
             timesteps: other noise levels than the pipeline's, as many.
             tone: ``natural``, ``contrast`` or ``bright``, or (contrast, brightness), each from -1 to 1.
             output_type: ``pt``, ``np`` or ``pil``.
+            full_depth: False leaves the depth maps at the networks' working size, (B, 1, h, w). The three full ones of
+                24 megapixels take 0.3 GB; `depth.estimator.enlarge` makes the same map of each.
 
         Raises:
             InputError: unusable images, prompt, timesteps, tone or output type.
@@ -198,11 +202,15 @@ class LDFusionPipeline(DiffusionPipeline):
         first, second = self._inputs(visible, infrared)
         batch, _, height, width = first.shape
 
-        # 2. Depth of each modality: (B, 1, H, W), relative inverse depth
-        depth_visible, depth_infrared = self.twin.visible(first), self.twin.infrared(second)
+        # 2. Depth of each modality: relative inverse depth (B, 1, h, w), of the working size until the end
+        depth_visible, depth_infrared = self.twin.visible(first, full=False), self.twin.infrared(second, full=False)
 
-        # 3. Caption: B sentences; the prompt takes their place as guidance
-        described = self.describe(first, second, depth_visible, depth_infrared)
+        # 3. Caption: B sentences; the prompt takes their place as guidance. The captioner shrinks full-size maps: done
+        #    here, one by one, only one is there at a time
+        seen_visible, seen_infrared = (
+            fit(enlarge(each, height, width), self.captioner.size) for each in (depth_visible, depth_infrared)
+        )
+        described = self.describe(first, second, seen_visible, seen_infrared)
         captions = [d["caption"] for d in described]
         prompts = [prompt] * batch if isinstance(prompt, str) else list(prompt) if prompt is not None else captions
         if len(prompts) != batch:
@@ -217,15 +225,19 @@ class LDFusionPipeline(DiffusionPipeline):
         noise = pipeline_noise((batch, *self.fuser.working_shape(height, width)), None, generator, first.device)
         fused = self.fuser.fuse(first, second, text, noise, timesteps, controls.to(first.device))
 
-        # 6. Depth of the fused image: (B, 1, H, W)
-        depth = self.twin.fused(fused)
+        # 6. Depth of the fused image: (B, 1, h, w)
+        depth = self.twin.fused(fused, full=False)
 
-        # 7. Results in the wanted type
+        # 7. Results in the wanted size and type; depth (B, 1, H, W)
+        depth, depth_visible, depth_infrared = (
+            from_batch(enlarge(each, height, width) if full_depth else each, output_type)
+            for each in (depth, depth_visible, depth_infrared)
+        )
         return FusionOutput(
             fused=from_batch(fused, output_type),
-            depth=from_batch(depth, output_type),
-            depth_visible=from_batch(depth_visible, output_type),
-            depth_infrared=from_batch(depth_infrared, output_type),
+            depth=depth,
+            depth_visible=depth_visible,
+            depth_infrared=depth_infrared,
             caption=captions,
             prompt=prompts,
             facts=[d["facts"] for d in described],

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from depth.estimator import enlarge
 from ldfusion.errors import InputError
 from ldfusion.pipeline import LDFusionPipeline, load_component, load_pair
 from ldfusion.types import FusionOutput
@@ -51,6 +52,17 @@ def test_output_fields_shapes_and_ranges(pipe, pair):
         assert depth.min() >= 0
     assert isinstance(out.caption[0], str) and out.prompt == out.caption
     assert set(out.facts[0])
+
+
+def test_depth_of_the_working_size_is_that_of_the_full_size(pipe, pair):
+    visible, infrared = (torch.nn.functional.interpolate(image, (100, 170)) for image in pair)
+    full, small = pipe(visible, infrared), pipe(visible, infrared, full_depth=False)
+    assert torch.equal(full.fused, small.fused) and full.facts == small.facts
+    for name in ("depth", "depth_visible", "depth_infrared"):
+        assert small[name].shape == (1, 1, 64, 96)
+        assert torch.equal(enlarge(small[name], 100, 170), full[name])
+    seen = pipe.describe(visible, infrared, full.depth_visible, full.depth_infrared)
+    assert full.facts[0] == seen[0]["facts"]
 
 
 def test_infrared_of_another_size_is_fitted_to_the_visible(pipe, pair):

@@ -27,7 +27,8 @@ def _with_pipeline(run: Callable[[LDFusionPipeline, argparse.Namespace], str]) -
 
 
 def _speed_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--size", default="640x480", help="WIDTHxHEIGHT")
+    parser.add_argument("--size", default="640x480", help="WIDTHxHEIGHT of the pair")
+    parser.add_argument("--reference", default="640x480", help="WIDTHxHEIGHT that the GRDB network is timed at")
     parser.add_argument("--threads", type=int, default=2)
 
 
@@ -44,7 +45,7 @@ def _registered_arguments(parser: argparse.ArgumentParser) -> None:
 def _speed(pipe: LDFusionPipeline, args: argparse.Namespace) -> str:
     from ldfusion.evaluation.speed import speed_table
 
-    return speed_table(pipe, args.size, args.threads)
+    return speed_table(pipe, args.size, args.threads, reference=args.reference)
 
 
 def _depth(pipe: LDFusionPipeline, args: argparse.Namespace) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -19,6 +20,9 @@ from ldfusion.io.color import luma, to_stack
 from ldfusion.io.size import resize
 from ldfusion.pipeline import LDFusionPipeline
 
+REFERENCE = "640x480"
+"""Size that published times of fusion networks are given for."""
+
 
 @dataclass(frozen=True)
 class StepTime:
@@ -30,13 +34,21 @@ class StepTime:
 
 
 @torch.no_grad()
-def pipeline_times(pipe: LDFusionPipeline, visible: Tensor, infrared: Tensor, repeats: int = 5) -> list[StepTime]:
+def pipeline_times(
+    pipe: LDFusionPipeline,
+    visible: Tensor,
+    infrared: Tensor,
+    repeats: int = 5,
+    reference: tuple[Tensor, Tensor] | None = None,
+) -> list[StepTime]:
     """Median times of the pipeline's steps on one pair; the steps take turns, so that a slow moment hits all alike.
 
     Args:
         visible: (1, 3, H, W) in [0, 1].
         infrared: (1, 1, H, W) in [0, 1].
         repeats: timed rounds after one that is not counted.
+        reference: visible and infrared image that the GRDB network and the method seafusion get instead; without tiles
+            the network takes tens of gigabytes at 24 megapixels.
 
     Returns:
         One row a step, then the whole pipeline call, the GRDB network of SeAFusion (166,657 parameters, random weights,
@@ -46,7 +58,8 @@ def pipeline_times(pipe: LDFusionPipeline, visible: Tensor, infrared: Tensor, re
     grdb = GRDBFusionNetwork().eval()
     grdb_last = GRDBFusionNetwork().eval().to(memory_format=torch.channels_last)
     seafusion = load_method("seafusion")
-    grey = luma(visible)
+    measured = reference or (visible, infrared)
+    grey, warm = luma(measured[0]), measured[1]
     depth_visible, depth_infrared = pipe.twin.visible(visible), pipe.twin.infrared(infrared)
     sentence = pipe.describe(visible, infrared, depth_visible, depth_infrared)[0]["caption"]
     text = pipe.text_encoder.encode([sentence])
@@ -66,9 +79,9 @@ def pipeline_times(pipe: LDFusionPipeline, visible: Tensor, infrared: Tensor, re
         "slicing": lambda: apply_tiled(grid, visible, infrared),
         "depth of the fused image": lambda: pipe.twin.fused(fused),
         "whole pipeline": lambda: pipe(visible, infrared),
-        "GRDB network": lambda: grdb(grey, infrared),
-        "GRDB network, channels last": lambda: grdb_last(grey, infrared),
-        "method seafusion": lambda: seafusion(visible, infrared),
+        "GRDB network": lambda: grdb(grey, warm),
+        "GRDB network, channels last": lambda: grdb_last(grey, warm),
+        "method seafusion": lambda: seafusion(*measured),
     }
     taken: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(repeats + 1):
@@ -78,24 +91,44 @@ def pipeline_times(pipe: LDFusionPipeline, visible: Tensor, infrared: Tensor, re
             if turn:
                 taken[name].append(time.perf_counter() - start)
     seconds = {name: statistics.median(values) for name, values in taken.items()}
-    reference = min(seconds.pop("GRDB network, channels last"), seconds["GRDB network"])
-    seconds["GRDB network"] = reference
-    return [StepTime(name, value, value / reference) for name, value in seconds.items()]
+    one_pass = min(seconds.pop("GRDB network, channels last"), seconds["GRDB network"])
+    seconds["GRDB network"] = one_pass
+    return [StepTime(name, value, value / one_pass) for name, value in seconds.items()]
 
 
-def speed_table(pipe: LDFusionPipeline, size: str, threads: int, repeats: int = 5) -> str:
-    """`pipeline_times` on a rendered pair of ``WIDTHxHEIGHT`` pixels as a markdown table.
+def speed_table(pipe: LDFusionPipeline, size: str, threads: int, repeats: int = 5, reference: str = REFERENCE) -> str:
+    """`pipeline_times` on a rendered pair as a markdown table.
+
+    Args:
+        size: of the pair, ``WIDTHxHEIGHT`` in pixels.
+        threads: of every operation.
+        repeats: timed rounds.
+        reference: size of what the GRDB network and seafusion are timed on.
 
     Raises:
         InputError: a size that is not two whole numbers.
     """
-    from ldfusion.data.synthetic import render_scene
+    shape, reference_shape = _shape(size, "--size"), _shape(reference, "--reference")
+    torch.set_num_threads(threads)
+    pair = _rendered(shape)
+    rows = pipeline_times(pipe, *pair, repeats, pair if shape == reference_shape else _rendered(reference_shape))
+    lines = [f"| step ({size}, {threads} threads) | seconds | of one GRDB pass at {reference} |", "|---|---|---|"]
+    return "\n".join(lines + [f"| {row.step} | {row.seconds:.3f} | {row.ratio:.2f} |" for row in rows])
 
+
+def _shape(size: str, option: str) -> tuple[int, int]:
     width, _, height = size.partition("x")
     if not (width.isdigit() and height.isdigit()):
-        raise InputError(f"--size {size}: write it as WIDTHxHEIGHT, e.g. 640x480")
-    torch.set_num_threads(threads)
-    scene = render_scene(0, light="night", size=(int(height), int(width)), registered=True)
-    rows = pipeline_times(pipe, torch.from_numpy(scene.visible)[None], torch.from_numpy(scene.infrared)[None], repeats)
-    lines = [f"| step ({size}, {threads} threads) | seconds | of one GRDB pass |", "|---|---|---|"]
-    return "\n".join(lines + [f"| {row.step} | {row.seconds:.3f} | {row.ratio:.2f} |" for row in rows])
+        raise InputError(f"{option} {size}: write it as WIDTHxHEIGHT, e.g. {REFERENCE}")
+    return int(height), int(width)
+
+
+def _rendered(shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """A rendered pair of (height, width); beyond a megapixel an enlarged one, as the renderer's time is not asked."""
+    from ldfusion.data.synthetic import render_scene
+
+    scale = min(1.0, math.sqrt(1e6 / (shape[0] * shape[1])))
+    size = (round(shape[0] * scale), round(shape[1] * scale))
+    scene = render_scene(0, light="night", size=size, registered=True)
+    visible, infrared = (resize(torch.from_numpy(image)[None], shape) for image in (scene.visible, scene.infrared))
+    return visible, infrared

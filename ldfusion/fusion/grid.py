@@ -42,11 +42,8 @@ def basis(luma_: Tensor, infrared: Tensor) -> tuple[Tensor, Tensor]:
         (B, len(BASIS), H, W), and the guides (B, 2, H, W) in [0, 1]: both images averaged over 3x3 pixels, so that
         noise is not amplified by coefficients that follow it.
     """
-    both = torch.cat([luma_, infrared], dim=1)
-    near, wide = _means(both)
-    fine, coarse = both - near, near - wide
-    parts = [torch.ones_like(luma_), both, torch.maximum(luma_, infrared), fine, coarse, _stronger(fine)]
-    return torch.cat([*parts, _stronger(coarse)], dim=1), near
+    functions, near = _functions(luma_, infrared)
+    return torch.cat([torch.ones_like(luma_), *functions], dim=1), near
 
 
 def positions(height: int, width: int, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,14 +69,16 @@ def slice_grid(grid: Tensor, guides: Tensor, y: Tensor, x: Tensor) -> Tensor:
     above = v.floor().clamp_max(max(h - 2, 0))
     # between the rows first: what is left is two-dimensional for every row of pixels, and `grid_sample` is several
     # times faster over two dimensions than over three
-    cells = grid.movedim(4, 0)
+    cells = grid.movedim(4, 0).contiguous()
     first, second = above.long(), (above.long() + 1).clamp_max(h - 1)
-    rows = torch.lerp(cells[first], cells[second], (v - above).to(grid.dtype)[:, None, None, None, None, None])
+    share = (v - above).to(grid.dtype)[:, None, None, None, None, None]
+    rows = torch.lerp(cells.index_select(0, first), cells.index_select(0, second), share)
     # grid_sample puts the first and the last node half a step inside of [-1, 1]
     z = ((guides.to(grid.dtype) * 2 - 1) * (1 - 1 / nodes)).permute(2, 0, 1, 3)
     where = torch.stack([x[0, 0, 0].to(z.dtype).expand_as(z), z], dim=-1).flatten(0, 2)[:, None]
     sliced = F.grid_sample(rows.flatten(0, 2), where, "bilinear", "border", align_corners=False)
-    return sliced.view(-1, b, axes, k, x.shape[-1]).sum(dim=2).permute(1, 2, 0, 3)
+    along_luma, along_infrared = sliced.view(-1, b, axes, k, x.shape[-1]).unbind(dim=2)
+    return (along_luma + along_infrared).permute(1, 2, 0, 3)
 
 
 def columns(grid: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -113,10 +112,13 @@ def apply_grid(
         Colour image (B, 3, H, W) around [0, 1], not clamped.
     """
     ycbcr = rgb_to_ycbcr(visible)
-    functions, guides = basis(ycbcr[:, :1], infrared)
+    functions, guides = _functions(ycbcr[:, :1], infrared)
     y, x = position or positions(int(visible.shape[-2]), int(visible.shape[-1]), visible)
     coefficients = slice_grid(grid, guides, y, x)
-    fused = (coefficients[:, :-1] * functions).sum(dim=1, keepdim=True)
+    # term by term: no copy of the whole basis, nor of its products
+    fused, *factors = coefficients[:, :-1].split(1, dim=1)
+    for factor, function in zip(factors, functions, strict=True):
+        fused = torch.addcmul(fused, factor, function)
     chroma = coefficients[:, -1:] * (ycbcr[:, 1:] - 0.5) + 0.5
     return ycbcr_to_rgb(torch.cat([fused, chroma], dim=1))
 
@@ -145,6 +147,15 @@ def apply_tiled(grid: Tensor, visible: Tensor, infrared: Tensor, tile: int = TIL
 def starting_coefficients() -> Tensor:
     """`START` as a vector (COEFFICIENTS,)."""
     return torch.tensor([START.get(name, 0.0) for name in (*BASIS, "chroma")])
+
+
+def _functions(luma_: Tensor, infrared: Tensor) -> tuple[list[Tensor], Tensor]:
+    """`basis` without its constant, one tensor (B, 1, H, W) each."""
+    both = torch.cat([luma_, infrared], dim=1)
+    near, wide = _means(both)
+    fine, coarse = both - near, near - wide
+    parts = (both, torch.maximum(luma_, infrared), fine, coarse, _stronger(fine), _stronger(coarse))
+    return [function for part in parts for function in part.split(1, dim=1)], near
 
 
 def _means(image: Tensor) -> tuple[Tensor, Tensor]:

@@ -61,10 +61,10 @@ def read_visible(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[Tensor
             raise InputError(f"{path} holds float values {low:g}..{high:g}; a visible image needs 0..1, 8 or 16 bits")
     elif raw.dtype not in (np.uint8, np.uint16):
         raise InputError(f"{path} holds {raw.dtype} values; a visible image needs 8 or 16 bits unsigned, or float")
-    image = _to_unit(raw)
     if raw.ndim == 2:
-        return image.expand(3, -1, -1).contiguous(), True
-    return image, channel_spread(raw)[0] <= _GREY_SPREAD
+        return _to_unit(raw).expand(3, -1, -1).contiguous(), True
+    is_grey = channel_spread(raw)[0] <= _GREY_SPREAD  # first, while the floats are not there yet
+    return _to_unit(raw), is_grey
 
 
 def read_infrared(path: str | Path, limits: Limits | None = None, max_pixels: int = MAX_PIXELS) -> Tensor:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from ldfusion.io.size import resize
+
 Picture = Image.Image | Tensor | NDArray[np.uint8]
 
 _CELL = 640  # longest side of one image in a panel [px]
@@ -30,8 +32,9 @@ def panel(images: Sequence[Picture], labels: Sequence[str], caption: str = "") -
     """
     if not images or len(images) != len(labels):
         raise ValueError(f"need as many labels as images and at least one, got {len(images)} and {len(labels)}")
-    pictures = [to_pil(image) for image in images]
-    cell = _cell_size(*pictures[0].size)
+    # one by one, so that a single large image is converted at a time
+    cell = _cell_size(*_size(images[0]))
+    pictures = [_fit(image, cell) for image in images]
     gap = max(8, cell[0] // 40)
     label_font = ImageFont.load_default(max(14, cell[0] // 17))
     caption_font = ImageFont.load_default(max(15, cell[0] // 15))
@@ -48,12 +51,21 @@ def panel(images: Sequence[Picture], labels: Sequence[str], caption: str = "") -
         left, top = gap + index * (cell[0] + gap), gap // 2 + label_height
         draw.text((left, top - label_height // 4), label, _SOFT_INK, label_font, anchor="ls")
         draw.rectangle((left, top, left + cell[0] - 1, top + cell[1] - 1), _CELL_GROUND)
-        fitted = _fit(picture, cell)
-        sheet.paste(fitted, (left + (cell[0] - fitted.width) // 2, top + (cell[1] - fitted.height) // 2))
+        sheet.paste(picture, (left + (cell[0] - picture.width) // 2, top + (cell[1] - picture.height) // 2))
     for index, line in enumerate(lines):
         baseline = label_height + gap + cell[1] + gap + round((index + 0.75) * step)
         draw.text((gap, baseline), line, _INK, caption_font, anchor="ls")
     return sheet
+
+
+def shrunk(image: Tensor) -> Tensor:
+    """``(..., C, H, W)`` at a size that is as good for a panel: twice its cell, or as it came if smaller."""
+    width, height = _cell_size(*_size(image))
+    return _resized(image, (2 * height, 2 * width)) if 2 * max(height, width) < max(image.shape[-2:]) else image
+
+
+def _resized(image: Tensor, size: tuple[int, int]) -> Tensor:
+    return resize(image[None] if image.ndim == 3 else image, size).view(*image.shape[:-2], *size)
 
 
 def to_pil(image: Picture) -> Image.Image:
@@ -65,14 +77,26 @@ def to_pil(image: Picture) -> Image.Image:
     return (image if isinstance(image, Image.Image) else Image.fromarray(np.ascontiguousarray(image))).convert("RGB")
 
 
+def _size(image: Picture) -> tuple[int, int]:
+    if isinstance(image, Image.Image):
+        return image.size
+    height, width = image.shape[-2:] if isinstance(image, Tensor) else image.shape[:2]
+    return int(width), int(height)
+
+
 def _cell_size(width: int, height: int) -> tuple[int, int]:
     scale = min(_CELL / max(width, height), max(1.0, _SMALLEST / width))
     return max(round(width * scale), _SMALLEST // 2), max(round(height * scale), 32)
 
 
-def _fit(image: Image.Image, cell: tuple[int, int]) -> Image.Image:
-    scale = min(cell[0] / image.width, cell[1] / image.height)
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+def _fit(picture: Picture, cell: tuple[int, int]) -> Image.Image:
+    width, height = _size(picture)
+    scale = min(cell[0] / width, cell[1] / height)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    if isinstance(picture, Tensor) and scale < 1 / 2:
+        # twice the size is as good; 24 megapixels as a PIL image would take 0.1 GB more
+        picture = _resized(picture, (2 * size[1], 2 * size[0]))
+    image = to_pil(picture)
     return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from depth.align import standardise
-from depth.estimator import StudentEstimator
+from depth.estimator import StudentEstimator, enlarge
 from depth.network import DepthStudent
 from depth.twin import TwinDepth
 
@@ -49,3 +49,12 @@ def test_loaded_from_two_folders(tmp_path: Path) -> None:
     again = TwinDepth.from_pretrained(tmp_path / "visible", tmp_path / "infrared")
     image = torch.rand(1, 3, 64, 64)
     assert torch.equal(again.fused(image), twin.fused(image))
+
+
+def test_small_maps_are_the_full_ones_before_they_are_enlarged() -> None:
+    twin = make_twin()
+    image = torch.rand(1, 3, 96, 150)
+    for estimate, seen in ((twin.visible, image), (twin.infrared, image[:, :1]), (twin.fused, image)):
+        small = estimate(seen, full=False)
+        assert small.shape[-2:] != (96, 150)
+        assert torch.equal(enlarge(small, 96, 150), estimate(seen))

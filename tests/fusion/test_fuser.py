@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from ldfusion.diffusion.denoiser import build_denoiser
 from ldfusion.diffusion.features import FeatureExtractor
@@ -80,6 +84,40 @@ def test_the_cost_of_the_networks_does_not_depend_on_the_size() -> None:
     for size in ((240, 320), (480, 640), (960, 1280)):
         fuser.fuse(*pair(fuser, *size))
     assert set(seen) == {(1, 4, 240, 320)}
+
+
+class Allocations(TorchDispatchMode):
+    """Sizes in bytes of the storages that the operations inside of the block make."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        given = {_address(x) for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)}
+        made = [x for x in tree_leaves(result) if isinstance(x, Tensor) and _address(x) not in given]
+        self.sizes += [tensor.untyped_storage().nbytes() for tensor in made]
+        return result
+
+
+def _address(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def test_no_tensor_beside_input_and_output_grows_with_the_picture() -> None:
+    fuser = build().eval()
+    largest = []
+    for size in ((720, 960), (1440, 1920)):
+        inputs = pair(fuser, *size)
+        with Allocations() as made:
+            fuser.fuse(*inputs)
+        output = 3 * 4 * size[0] * size[1]
+        assert made.sizes.count(output) == 1
+        largest.append(max(bytes_ for bytes_ in made.sizes if bytes_ != output))
+    assert largest[1] <= largest[0]  # a tile of a larger picture lies under fewer cells
 
 
 def test_a_grid_can_be_held() -> None:

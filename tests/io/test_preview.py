@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ldfusion.io.preview import panel
+from ldfusion.io.preview import panel, shrunk, to_pil
 
 
 def test_panel_shows_every_image_and_the_caption() -> None:
@@ -39,6 +39,18 @@ def test_panel_size_is_bounded(size: tuple[int, int]) -> None:
     assert sheet.width <= 2 * 680
     assert sheet.height <= 1300
     assert (np.asarray(sheet) == (0, 128, 0)).all(-1).any()
+
+
+def test_a_large_tensor_looks_as_the_same_picture_does() -> None:
+    """It is shrunk before it is converted; the cell keeps its size."""
+    smooth = torch.rand(3, 12, 18, generator=torch.Generator().manual_seed(0))[None]
+    large = torch.nn.functional.interpolate(smooth, (2000, 3001), mode="bicubic").clamp(0, 1)[0]
+    ours, whole = panel([large], ["a"], "b"), panel([to_pil(large)], ["a"], "b")
+    assert shrunk(large).shape == (3, 854, 1280) and shrunk(large[None, :, :480, :640]).shape == (1, 3, 480, 640)
+    for sheet in (ours, panel([shrunk(large)], ["a"], "b")):
+        assert sheet.size == whole.size
+        difference = np.abs(np.asarray(sheet).astype(int) - np.asarray(whole))
+        assert difference.max() <= 12 and difference.mean() < 0.5
 
 
 def test_panel_letterboxes_another_aspect() -> None:
