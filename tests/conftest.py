@@ -63,14 +63,24 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(1)
 
 
-@pytest.fixture(scope="session")
-def device_guard() -> ModuleType:
-    """The module ``tests/device_guard.py``."""
-    spec = importlib.util.spec_from_file_location("device_guard", Path(__file__).with_name("device_guard.py"))
+def _module(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert spec is not None and spec.loader is not None
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def device_guard() -> ModuleType:
+    """The module ``tests/device_guard.py``."""
+    return _module("device_guard")
+
+
+@pytest.fixture(scope="session")
+def camera_files() -> ModuleType:
+    """The module ``tests/camera_files.py``: makers of small files as thermal cameras write them."""
+    return _module("camera_files")
 
 
 @pytest.fixture(params=["pretended", pytest.param("gpu", marks=pytest.mark.gpu)])

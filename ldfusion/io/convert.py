@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ldfusion.errors import InputError
 from ldfusion.io.color import luma
-from ldfusion.io.thermal import to_display
+from ldfusion.io.image import on_white
+from ldfusion.io.thermal import is_thermal, thermal_display
 from ldfusion.types import ImageInput
 
 
@@ -24,11 +25,15 @@ def _one(image: ImageInput, channels: int, name: str) -> Tensor:
         array = image[..., None] if image.ndim == 2 else image
         if array.ndim != 3:
             raise InputError(f"{name}: an array must be (H, W) or (H, W, C), got {image.shape}")
-        if channels == 1 and array.dtype == np.uint16 and array.shape[2] == 1:
-            # the same gain that a 16-bit thermal file gets when it is read
-            array = to_display(array[..., 0], name)[0][..., None]
+        if channels == 1 and array.shape[2] == 1 and is_thermal(array):
+            # the same gain that a thermal file gets when it is read
+            array = thermal_display(array[..., 0], name)[..., None]
         tensor = torch.from_numpy(np.ascontiguousarray(_unit_array(array, name).transpose(2, 0, 1)))
     elif isinstance(image, Tensor):
+        if channels == 1 and (image.ndim == 2 or image.shape[0] == 1):
+            array = image.detach().cpu().numpy() if image.dtype != torch.bfloat16 else image.float().numpy()
+            if is_thermal(array):
+                image = torch.from_numpy(thermal_display(array.reshape(image.shape[-2:]), name))
         tensor = _unit_tensor(image, name)
         tensor = tensor[None] if tensor.ndim == 2 else tensor
     else:
@@ -49,11 +54,13 @@ def _pil_array(image: Image.Image, name: str, channels: int) -> np.ndarray[Any, 
     if image.mode == "F" or image.mode.startswith("I"):
         array = np.asarray(image)
         if channels == 1:
-            return to_display(array, name)[0]
+            return thermal_display(array, name)
         if image.mode == "I" and array.size and 0 <= array.min() and array.max() <= 65535:
             array = array.astype(np.uint16)  # how some files of 16 bits are opened
         return array
     grey = Image.getmodebase(image.mode) == "L"
+    if channels == 3 and (image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info):
+        return on_white(np.asarray(image.convert("RGBA")), name)
     try:
         return np.asarray(image.convert("L" if grey else "RGB"))
     except ValueError as error:
@@ -80,9 +87,10 @@ def _unit_tensor(tensor: Tensor, name: str) -> Tensor:
 def to_batch(images: ImageInput | Sequence[ImageInput], channels: int, name: str) -> Tensor:
     """One image, a list of images or a batched tensor or array as (B, channels, H, W) float32 in [0, 1].
 
-    Integers of 8 and 16 bits are divided by the largest value of their type, but 16-bit arrays (and PIL images of
-    modes I and F) for one channel, thermal counts, go through the gain of `ldfusion.io.thermal`. Grey is repeated to
-    three channels, colour reduced to luma where one channel is wanted, alpha dropped.
+    Integers of 8 and 16 bits are divided by the largest value of their type, but 16-bit arrays and tensors (and PIL
+    images of modes I and F) for one channel, thermal counts, go through the gain of `ldfusion.io.thermal`, and so do
+    floats that are kelvin or degrees C by their range. Grey is repeated to three channels, colour reduced to luma where
+    one channel is wanted, alpha dropped; a PIL image with transparency is laid on white.
 
     Raises:
         InputError: wrong type, shape, range or size, or images of different sizes in one batch.

@@ -1,13 +1,14 @@
 """One image file to one numpy array with the channels and the bit depth it has on disk.
 
-PNG, JPEG and BMP are decoded by Pillow, TIFF by tifffile. Two gaps are filled: Pillow cuts 16-bit colour down to 8
-bits, so OpenCV decodes that once Pillow has found the file sound; and tifffile alone lacks LZW and JPEG-in-TIFF, which
-Pillow reads. The pixel count is checked on the header, before anything is decoded.
+PNG, JPEG, BMP and WebP are decoded by Pillow, TIFF by tifffile. Two gaps are filled: Pillow cuts 16-bit colour down
+to 8 bits, so OpenCV decodes that once Pillow has found the file sound; and tifffile alone lacks LZW and JPEG-in-TIFF,
+which Pillow reads. The pixel count is checked on the header, before anything is decoded.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,8 +24,11 @@ from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 from ldfusion.errors import InputError
+from ldfusion.io import jpeg
+from ldfusion.io.notices import notice
 
 MAX_PIXELS = 200_000_000
 MIN_SIDE = 32
@@ -32,6 +36,7 @@ MIN_SIDE = 32
 _ORIENTATION = 274  # tag of EXIF and TIFF
 _BITS_PER_SAMPLE_16 = 16
 _MAX_CHANNELS = 4
+_BEARABLE = 0.01  # share of a picture that a file without its end may lack
 
 # The plugin classes are called directly: Image.open would apply Pillow's own process-wide pixel limit, and would try
 # every format it knows (some start other programs).
@@ -39,16 +44,26 @@ _PILLOW: tuple[tuple[bytes, type[ImageFile]], ...] = (
     (b"\x89PNG\r\n\x1a\n", PngImageFile),
     (b"\xff\xd8\xff", JpegImageFile),
     (b"BM", BmpImageFile),
+    (b"RIFF", WebPImageFile),
 )
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_FOREIGN = {
+    b"FFF\0": "a FLIR sequence; export its frames as radiometric JPEG or 16-bit TIFF with FLIR's own software",
+    b"GIF8": "a GIF; save it as PNG",
+}
+"""What other files begin with, what they are and how they become ones that are read."""
 
 
-def read_raw(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
+def read_raw(
+    path: str | Path, max_pixels: int = MAX_PIXELS, page: int | None = None, holes: bool = False
+) -> NDArray[Any]:
     """Read an image as it is stored: no scaling, no colour conversion; turned upright by its EXIF or TIFF orientation.
 
     Args:
-        path: PNG, JPEG, BMP or TIFF, recognised by content, not by suffix. Of several pages the first is read.
+        path: PNG, JPEG, BMP, WebP or TIFF, recognised by content, not by suffix.
         max_pixels: refuse an image whose header claims more (guards against decompression bombs).
+        page: of a TIFF of several pages, counted from 1; without it the first is read, and the log says so.
+        holes: accept NaN and infinite values in a float image, as NaN.
 
     Returns:
         ``(H, W)`` for one channel, else ``(H, W, C)`` with C = 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha). Usually
@@ -57,16 +72,21 @@ def read_raw(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
 
     Raises:
         InputError: missing, a folder, empty, no image, truncated, below ``MIN_SIDE`` or above ``max_pixels``, more than
-            four channels, NaN or infinite values.
+            four channels, no such page, NaN or infinite values.
     """
     path = Path(path)
-    head = _first_bytes(path)
+    head = first_bytes(path)
     plugin = next((plugin for magic, plugin in _PILLOW if head.startswith(magic)), None)
     if plugin is None and not head.startswith(_TIFF):
-        raise InputError(f"{path} is not an image that can be read; give a PNG, JPEG, TIFF or BMP file")
+        foreign = next((what for magic, what in _FOREIGN.items() if head.startswith(magic)), None)
+        if foreign is not None:
+            raise InputError(f"{path} is {foreign}")
+        raise InputError(f"{path} is not an image that can be read; give a PNG, JPEG, TIFF, BMP or WebP file")
+    if plugin is not None and page not in (None, 1):
+        raise InputError(f"{path} has one page, there is no page {page}")
     try:
         raw, orientation = (
-            _decode_tiff(path, max_pixels) if plugin is None else _decode_pillow(path, plugin, max_pixels)
+            _decode_tiff(path, max_pixels, page) if plugin is None else _decode_pillow(path, plugin, max_pixels)
         )
     except InputError:
         raise
@@ -80,8 +100,11 @@ def read_raw(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
     if raw.dtype.kind == "f":
         with np.errstate(over="ignore"):  # what overflows becomes infinite and is told below
             raw = raw.astype(np.float32, copy=False)
-        broken = raw.size - np.count_nonzero(np.isfinite(raw))
-        if broken:
+        finite = np.isfinite(raw)
+        broken = raw.size - np.count_nonzero(finite)
+        if broken and holes:
+            raw = np.where(finite, raw, np.float32(np.nan))
+        elif broken:
             raise InputError(f"{path} has {broken} values that are NaN or infinite; fill them before reading")
     return raw
 
@@ -93,7 +116,12 @@ def drop_alpha(raw: NDArray[Any]) -> NDArray[Any]:
     return raw[..., 0] if raw.shape[-1] <= 2 else raw[..., :3]
 
 
-def _first_bytes(path: Path) -> bytes:
+def first_bytes(path: Path) -> bytes:
+    """The first 16 bytes of a file.
+
+    Raises:
+        InputError: it is missing, a folder, empty, or cannot be read.
+    """
     if path.is_dir():
         raise InputError(f"{path} is a folder; give an image file")
     try:
@@ -122,9 +150,35 @@ def _decode_pillow(path: Path, plugin: type[ImageFile], max_pixels: int) -> tupl
     with plugin(path) as image:
         _check_size(path, *image.size, max_pixels)
         sixteen_bit_color = image.mode not in ("1", "I;16") and _bits(image) == _BITS_PER_SAMPLE_16
-        image.load()
+        try:
+            image.load()
+        except OSError:
+            if plugin is not JpegImageFile:
+                raise
+            picture, missing = _unended(path)
+            if missing > _BEARABLE:
+                raise
+            lack = f"its last {missing:.1%} are missing, the rest is" if missing else "its picture is whole and"
+            notice(f"{path} lacks the end mark of a JPEG file; {lack} used")
+            return _expanded(picture), image.getexif().get(_ORIENTATION, 1)
         orientation = image.getexif().get(_ORIENTATION, 1)
         return (_decode_cv2(path) if sixteen_bit_color else _expanded(image)), orientation
+
+
+def _unended(path: Path) -> tuple[Image.Image, float]:
+    """The picture of a JPEG file without its end mark, and the share of its pixels that are missing.
+
+    The decoder paints what is missing in grey without a word. But where something is missing, other bytes put in its
+    place change the picture, and where nothing is missing they are passed over.
+    """
+    data = path.read_bytes()
+    decoded = []
+    for filling in (b"", bytes(value % 251 for value in range(0, 3 * 40_000, 3))):
+        with JpegImageFile(io.BytesIO(data + filling + jpeg.END)) as image:
+            image.load()
+            decoded.append(image.copy())
+    missing = np.any(np.atleast_3d(np.asarray(decoded[0]) != np.asarray(decoded[1])), axis=-1)
+    return decoded[0], float(missing.mean())
 
 
 def _bits(image: ImageFile) -> int:
@@ -147,8 +201,14 @@ def _expanded(image: Image.Image) -> NDArray[Any]:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def _decode_cv2(path: Path) -> NDArray[Any]:
-    array = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+def _decode_cv2(path: Path, page: int = 0) -> NDArray[Any]:
+    data = np.fromfile(path, dtype=np.uint8)
+    array: NDArray[Any] | None
+    if page:
+        pages = cv2.imdecodemulti(data, cv2.IMREAD_UNCHANGED, range=(page, page + 1))[1]
+        array = pages[0] if pages else None
+    else:
+        array = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     if array is None:
         raise ValueError("OpenCV cannot decode it")
     if array.ndim == 2:
@@ -156,11 +216,24 @@ def _decode_cv2(path: Path) -> NDArray[Any]:
     return cv2.cvtColor(array, cv2.COLOR_BGRA2RGBA if array.shape[-1] == _MAX_CHANNELS else cv2.COLOR_BGR2RGB)
 
 
-def _decode_tiff(path: Path, max_pixels: int) -> tuple[NDArray[Any], int]:
+def _choose_page(file: tifffile.TiffFile, path: Path, page: int | None) -> tuple[int, Any]:
+    """Index of the page to read, and the page; says so where there are several of one kind."""
+    count = len(file.pages)
+    if page is not None and not 1 <= page <= count:
+        raise InputError(f"{path} has {count} page{'s' * (count > 1)}, there is no page {page}")
+    first = file.pages.first
+    if page is None and count > 1:
+        others = sum(isinstance(p, tifffile.TiffPage) and not p.is_reduced for p in list(file.pages)[1:])
+        if others:
+            notice(f"{path} has {others + 1} pages: the first is read (--page N for another)")
+    return (0, first) if page in (None, 1) else (page - 1, file.pages[page - 1])
+
+
+def _decode_tiff(path: Path, max_pixels: int, number: int | None) -> tuple[NDArray[Any], int]:
     with _silent("tifffile"), tifffile.TiffFile(path) as file:
         if not len(file.pages):
             raise ValueError("the page directory is missing")
-        page = file.pages.first
+        index, page = _choose_page(file, path, number)
         _check_size(path, page.imagewidth, page.imagelength, max_pixels)
         if page.samplesperpixel > _MAX_CHANNELS:
             raise InputError(f"{path} has {page.samplesperpixel} channels; give a grey or an RGB image")
@@ -171,9 +244,10 @@ def _decode_tiff(path: Path, max_pixels: int) -> tuple[NDArray[Any], int]:
             array = np.moveaxis(array, 0, -1) if page.axes == "SYX" else array
             return array.astype(array.dtype.newbyteorder("="), copy=False), page.tags.valueof(_ORIENTATION, 1)
     with TiffImageFile(path) as image:
+        image.seek(index)
         deep_color = len(image.getbands()) > 1 and _bits(image) == _BITS_PER_SAMPLE_16
         image.load()  # turns the image by its orientation tag, as OpenCV does
-        return (_decode_cv2(path) if deep_color else _expanded(image)), 1
+        return (_decode_cv2(path, index) if deep_color else _expanded(image)), 1
 
 
 def _tifffile_reads(page: tifffile.TiffPage) -> bool:

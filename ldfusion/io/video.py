@@ -25,6 +25,7 @@ from ldfusion.errors import InputError
 from ldfusion.io.decode import MAX_PIXELS, MIN_SIDE
 from ldfusion.io.image import COLOR_MAP_SPREAD, channel_spread
 from ldfusion.io.notices import notice
+from ldfusion.io.palette import to_grey, told_palette
 from ldfusion.io.thermal import Limits, linear_gain, to_display
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".avi", ".webm", ".ts", ".mpg", ".mpeg", ".wmv")
@@ -83,7 +84,8 @@ class VideoReader:
         path: anything that FFmpeg decodes.
         modality: ``visible`` gives RGB (grey is repeated, and the log says so). ``infrared`` gives one channel: of more
             than 8 bits through the gain of `ldfusion.io.thermal`, with the limits of the first frame for all, so that
-            the sequence is steady; a colour-mapped video is reduced to its luma, and the log says so.
+            the sequence is steady; a colour-mapped video is turned back to grey by its palette, or reduced to its luma
+            where that is unknown, and the log says so.
         limits: fixed (low, high) of an infrared video of more than 8 bits, in its own units.
 
     Attributes:
@@ -98,6 +100,7 @@ class VideoReader:
     def __init__(self, path: str | Path, modality: str = "visible", limits: Limits | None = None) -> None:
         self.path, self.modality, self._limits = Path(path), modality, limits
         self.damaged = 0
+        self._palette: str | None = None
         self._container = _open(self.path)
         try:
             self._stream = _video_stream(self._container, self.path)
@@ -184,8 +187,10 @@ class VideoReader:
         if _is_deep(frame):
             if self._limits is None:
                 self._limits = to_display(_counts(frame), str(self.path))[1]
-        elif not _is_grey(frame) and channel_spread(frame.to_ndarray(format="rgb24"))[1] > COLOR_MAP_SPREAD:
-            notice(f"infrared {self.path} is colour-mapped: its luma is used; export it in grey for true intensities")
+        elif not _is_grey(frame):
+            picture: Any = frame.to_ndarray(format="rgb24")
+            if channel_spread(picture)[1] > COLOR_MAP_SPREAD:
+                self._palette = told_palette(self.path, picture)
 
     def _decoded(self) -> Iterator[tuple[float, av.VideoFrame]]:
         """Decoded frames with strictly rising times, from wherever the container stands."""
@@ -219,6 +224,9 @@ class VideoReader:
             pixels: Any = frame.to_ndarray(format="rgb24")
         elif self._limits is not None and _is_deep(frame):
             pixels = np.rint(linear_gain(_counts(frame), self._limits) * 255).astype(np.uint8)
+        elif self._palette is not None:
+            pixels = frame.to_ndarray(format="rgb24")
+            pixels = to_grey(pixels, self._palette)
         else:
             pixels = frame.to_ndarray(format="gray")
         return np.ascontiguousarray(np.rot90(pixels, self._turns)) if self._turns else pixels

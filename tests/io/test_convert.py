@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -147,3 +148,27 @@ def test_depth_becomes_16_bit_pictures_of_its_own_range() -> None:
     assert picture.mode == "I;16" and values.max() == 65535 and values.min() == 0
     assert np.abs(values / 65535 * 7 - depth[0, 0].numpy()).max() < 1e-4
     assert np.asarray(from_batch(torch.zeros(1, 1, 40, 36), "pil")[0]).max() == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.int16, torch.float32, torch.float64])
+def test_kelvin_as_a_tensor_or_an_array_is_the_same(dtype: torch.dtype, caplog: pytest.LogCaptureFixture) -> None:
+    kelvin = np.linspace(270, 310, 40 * 36).reshape(40, 36)
+    array = (kelvin * (1 if dtype.is_floating_point else 100)).astype(str(dtype).removeprefix("torch."))
+    expected = to_batch(array, 1, f"array {dtype}")
+    assert expected.min() == 0 and expected.max() == 1 and expected.mean() == pytest.approx(0.5, abs=0.01)
+    for tensor in (torch.from_numpy(array), torch.from_numpy(array)[None], torch.from_numpy(array)[None, None]):
+        assert torch.equal(to_batch(tensor, 1, "tensor"), expected)
+    assert re.search(rf"array {dtype}: -(3.0|2.9)..36.[67] degrees C mapped to 0..1", caplog.text)
+
+
+def test_kelvin_with_holes() -> None:
+    kelvin = np.linspace(270, 310, 40 * 36, dtype=np.float32).reshape(40, 36)
+    kelvin[3:5, 3:6] = np.nan
+    assert torch.isfinite(to_batch(kelvin, 1, "infrared")).all()
+
+
+def test_a_transparent_picture_is_laid_on_white() -> None:
+    clear = np.dstack([0 * colour(), np.full((40, 36), 255, np.uint8)])
+    clear[:5, :, 3] = 0
+    batch = to_batch(Image.fromarray(clear), 3, "visible")
+    assert (batch[..., :5, :] == 1).all() and (batch[..., 5:, :] == 0).all()

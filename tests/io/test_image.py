@@ -52,7 +52,7 @@ def test_grey_is_repeated_and_said(tmp_path: Path, rgb: NDArray[np.uint8]) -> No
     grey = rgb[..., 0]
     for name, image in {
         "grey.png": Image.fromarray(grey),
-        "alpha.png": Image.fromarray(np.stack([grey, 255 - grey], axis=-1), "LA"),
+        "alpha.png": Image.fromarray(np.stack([grey, np.full_like(grey, 255)], axis=-1), "LA"),
         "repeated.png": Image.fromarray(np.repeat(grey[..., None], 3, axis=2)),
     }.items():
         image.save(tmp_path / name)
@@ -69,10 +69,23 @@ def test_a_spot_of_colour_is_colour(tmp_path: Path) -> None:
     assert not read_visible(tmp_path / "night.png")[1]
 
 
-def test_alpha_is_dropped_not_blended(tmp_path: Path, rgb: NDArray[np.uint8]) -> None:
-    Image.fromarray(np.dstack([rgb, np.zeros((HEIGHT, WIDTH), np.uint8)])).save(tmp_path / "a.png")
-    assert read_raw(tmp_path / "a.png").shape == (HEIGHT, WIDTH, 4)
-    assert torch.equal(read_visible(tmp_path / "a.png")[0] * 255, torch.from_numpy(rgb).permute(2, 0, 1).float())
+def test_transparency_is_laid_on_white(
+    tmp_path: Path, rgb: NDArray[np.uint8], caplog: pytest.LogCaptureFixture
+) -> None:
+    alpha = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    alpha[:9], alpha[9:12] = 0, 128
+    Image.fromarray(np.dstack([rgb, alpha])).save(tmp_path / "part.png")
+    assert read_raw(tmp_path / "part.png").shape == (HEIGHT, WIDTH, 4)
+    codes = read_visible(tmp_path / "part.png")[0].permute(1, 2, 0).numpy() * 255
+    assert (codes[:9] == 255).all() and np.allclose(codes[12:], rgb[12:])
+    assert np.abs(codes[9:12] - (rgb[9:12] * (128 / 255) + 127)).max() <= 0.51
+    assert "part.png is transparent in parts; white shows through" in caplog.text
+    Image.fromarray(np.dstack([rgb, 0 * alpha])).save(tmp_path / "all.png")
+    assert np.allclose(read_visible(tmp_path / "all.png")[0].permute(1, 2, 0).numpy() * 255, rgb)
+    assert "all.png is wholly transparent; its transparency is left out" in caplog.text
+    Image.fromarray(np.dstack([rgb[..., :1], alpha[..., None]]), "LA").save(tmp_path / "grey.png")
+    infrared = read_infrared(tmp_path / "grey.png")[0].numpy() * 255
+    assert np.allclose(infrared[9:], rgb[9:, :, 0]) and np.isin(infrared[:9].round(), rgb[9:12, :, 0]).all()
 
 
 def test_palette_and_one_bit(tmp_path: Path, rgb: NDArray[np.uint8]) -> None:
@@ -213,14 +226,64 @@ def test_infrared_fixed_limits_are_steady(tmp_path: Path) -> None:
         read_infrared(tmp_path / "0.png", limits=(8000, 7000))
 
 
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_fewer_bits_in_16_are_not_black(tmp_path: Path, bits: int, caplog: pytest.LogCaptureFixture) -> None:
+    values = np.linspace(0, 2**bits - 1, HEIGHT * WIDTH * 3).reshape(HEIGHT, WIDTH, 3).astype(np.uint16)
+    tifffile.imwrite(tmp_path / f"{bits}.tif", values, photometric="rgb")
+    image = read_visible(tmp_path / f"{bits}.tif")[0]
+    assert np.allclose(image.permute(1, 2, 0).numpy(), values / (2**bits - 1))
+    assert f"uses {bits} of its 16 bits" in caplog.text
+    tifffile.imwrite(tmp_path / "black.tif", values * 0, photometric="rgb")
+    assert read_visible(tmp_path / "black.tif")[0].max() == 0
+
+
+def test_pages(tmp_path: Path, rgb: NDArray[np.uint8], caplog: pytest.LogCaptureFixture) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.stack([rgb[..., k] for k in range(3)]), photometric="minisblack")
+    assert np.array_equal(read_raw(tmp_path / "a.tif"), rgb[..., 0])
+    assert "a.tif has 3 pages: the first is read (--page N for another)" in caplog.text
+    assert np.array_equal(read_raw(tmp_path / "a.tif", page=3), rgb[..., 2])
+    Image.fromarray(rgb).save(
+        tmp_path / "lzw.tif", compression="tiff_lzw", save_all=True, append_images=[Image.fromarray(255 - rgb)]
+    )
+    assert np.array_equal(read_raw(tmp_path / "lzw.tif", page=2), 255 - rgb)
+    for page in (0, 4):
+        with pytest.raises(InputError, match=f"has 3 pages, there is no page {page}"):
+            read_raw(tmp_path / "a.tif", page=page)
+    Image.fromarray(rgb).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match="has one page, there is no page 2"):
+        read_raw(tmp_path / "a.png", page=2)
+
+
+def test_webp(tmp_path: Path, rgb: NDArray[np.uint8]) -> None:
+    Image.fromarray(rgb).save(tmp_path / "a.webp", lossless=True)
+    assert np.array_equal(read_raw(tmp_path / "a.webp"), rgb)
+
+
+def test_jpeg_without_its_end_mark(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    smooth = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (160, 240, 3), dtype=np.uint8), (0, 0), 5)
+    Image.fromarray(smooth).save(tmp_path / "whole.jpg")
+    data = (tmp_path / "whole.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(data[:-2])
+    assert np.array_equal(read_raw(tmp_path / "cut.jpg"), read_raw(tmp_path / "whole.jpg"))
+    assert "cut.jpg lacks the end mark of a JPEG file; its picture is whole and used" in caplog.text
+    (tmp_path / "half.jpg").write_bytes(data[: len(data) * 3 // 4])
+    with pytest.raises(InputError, match="cannot be decoded"):
+        read_raw(tmp_path / "half.jpg")
+
+
 def test_infrared_in_colour(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     ramp = np.broadcast_to(np.linspace(0, 255, WIDTH).astype(np.uint8), (HEIGHT, WIDTH))
     mapped = cv2.applyColorMap(np.ascontiguousarray(ramp), cv2.COLORMAP_JET)[..., ::-1]
     Image.fromarray(np.ascontiguousarray(mapped)).save(tmp_path / "jet.png")
     infrared = read_infrared(tmp_path / "jet.png")
-    expected = mapped.astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32) / 255
-    assert np.abs(infrared[0].numpy() - expected).max() < 0.6 / 255
-    assert "jet.png is colour-mapped" in caplog.text
+    assert np.abs(infrared[0].numpy() * 255 - ramp).max() <= 1
+    assert "jet.png is colour-mapped (palette 'jet'): turned back to grey" in caplog.text
+    down = np.linspace(0, 255, HEIGHT).astype(np.uint8)[:, None]
+    leaves = np.stack([90 + ramp // 6 + 0 * down, 110 + down // 6 + 0 * ramp, 80 + 0 * ramp], axis=-1).astype(np.uint8)
+    Image.fromarray(leaves).save(tmp_path / "photo.png")
+    expected = leaves.astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32) / 255
+    assert np.abs(read_infrared(tmp_path / "photo.png")[0].numpy() - expected).max() < 0.6 / 255
+    assert "photo.png is colour-mapped in no known palette: its luma is used. Is it the visible image?" in caplog.text
     caplog.clear()
     Image.fromarray(np.repeat(ramp[..., None], 3, axis=2)).save(tmp_path / "grey.jpg")
     assert np.abs(read_infrared(tmp_path / "grey.jpg")[0].numpy() * 255 - ramp).max() <= 3

@@ -48,7 +48,7 @@ def test_missing_folder_empty_and_not_an_image(tmp_path: Path) -> None:
     check(tmp_path / "zero.png", r"is empty \(0 bytes\)")
     for name, content in {"text.png": b"hello, this is a text", "page.jpg": b"<html></html>", "b.tif": b"II"}.items():
         (tmp_path / name).write_bytes(content)
-        check(tmp_path / name, "is not an image that can be read; give a PNG, JPEG, TIFF or BMP file")
+        check(tmp_path / name, "is not an image that can be read; give a PNG, JPEG, TIFF, BMP or WebP file")
     (tmp_path / "file").write_bytes(b"x")
     check(tmp_path / "file" / "below.png", "cannot be read: Not a directory")
 
@@ -119,7 +119,7 @@ def test_float_tiff_with_holes(tmp_path: Path, value: float) -> None:
     image = np.zeros((40, 48), dtype=np.float32)
     image[3, 5:8] = value
     tifffile.imwrite(tmp_path / "a.tif", image)
-    for read in (read_raw, read_visible, read_infrared):
+    for read in (read_raw, read_visible):
         check(tmp_path / "a.tif", "has 3 values that are NaN or infinite", read)
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from ldfusion.errors import InputError
-from ldfusion.io import video
+from ldfusion.io import palette, video
 from ldfusion.io.video import VideoReader
 
 MakeVideo = Callable[..., Path]
@@ -98,7 +98,8 @@ def test_remarks_on_what_the_video_holds(
     tmp_path: Path, make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
-    monkeypatch.setattr(video, "notice", told.append)
+    for module in (video, palette):
+        monkeypatch.setattr(module, "notice", told.append)
     colour, grey = blocks(2), blocks(2)[..., 0]
     with VideoReader(make_video(tmp_path / "map.mp4", colour), "infrared") as reader:
         luma = colour[0] @ np.array([0.299, 0.587, 0.114])
