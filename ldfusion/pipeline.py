@@ -24,45 +24,16 @@ from ldfusion.fusion.decoder import FusionDecoder
 from ldfusion.fusion.fuser import Fuser
 from ldfusion.fusion.tone import Tone, tone_controls
 from ldfusion.io.convert import from_batch, to_batch
-from ldfusion.io.image import read_infrared, read_visible
-from ldfusion.io.notices import notice
 from ldfusion.io.size import match_infrared
 from ldfusion.language.text import TextEncoder
 from ldfusion.language.tokenizer import check_prompt
-from ldfusion.registration.methods import Registrar, settle
-from ldfusion.registration.warp import apply_registration, fill_invalid
-from ldfusion.types import FusionOutput, ImageInput, Pair
+from ldfusion.loading import load_pair
+from ldfusion.types import FusionOutput, ImageInput
+
+__all__ = ["LDFusionPipeline", "load_component", "load_pair"]
 
 OUTPUT_TYPES = ("pt", "np", "pil")
 DEFAULT_TIMESTEPS = list(TIMESTEPS)  # a list, as it comes back from a saved configuration
-
-
-def load_pair(visible: str | Path, infrared: str | Path, name: str = "", registrar: Registrar | None = None) -> Pair:
-    """Read a pair from two files; the infrared image is resized to the visible one's size, or registered onto it.
-
-    Args:
-        name: what the pair is called; the visible file's stem by default.
-        registrar: brings the infrared image onto the visible one; where it has no data, the visible luma stands in
-            (see `ldfusion.registration.warp.fill_invalid`). A result that is not trusted leaves it as it came, resized.
-
-    Raises:
-        InputError: a file that cannot be used (see `ldfusion.io.image`).
-    """
-    name = name or Path(visible).stem
-    colour, is_grey = read_visible(visible)
-    thermal = read_infrared(infrared)
-    if is_grey:
-        notice(f"{visible} has no colour: its grey values are used for red, green and blue, and the result is grey")
-    size = (int(thermal.shape[-2]), int(thermal.shape[-1]))
-    if registrar is not None:
-        found = registrar(colour[None], thermal[None])
-        if found.trusted:
-            # bilinear sampling would cost a twentieth of the spatial frequency of the fused image
-            warped, mask = apply_registration(found, thermal[None], (colour.shape[-2], colour.shape[-1]), "bicubic")
-            return Pair(name, colour[None], fill_invalid(warped.clamp(0, 1), mask, colour[None]), is_grey, size, found)
-        found = settle(found, colour[None], thermal[None])
-        return Pair(name, colour[None], match_infrared(colour[None], thermal[None], name), is_grey, size, found)
-    return Pair(name, colour[None], match_infrared(colour[None], thermal[None], name), is_grey, size)
 
 
 class LDFusionPipeline(DiffusionPipeline):

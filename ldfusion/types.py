@@ -64,6 +64,10 @@ class Pair:
         visible_is_grey: the visible file has no colour; its one channel is repeated.
         infrared_size: (height, width) of the infrared file before it was resized to the visible image.
         registration: how the infrared image was brought onto the visible one; None: it was only resized.
+        temperature: (1, 1, H, W) float32 in degrees C, NaN where the infrared image does not reach; None where the
+            infrared file does not tell.
+        limits: the values, in degrees C or the file's own units, that became 0 and 1; None for a file of 8 bits.
+        exif: when, where and with what the visible image was taken, as an EXIF block; may be empty.
     """
 
     name: str
@@ -72,6 +76,9 @@ class Pair:
     visible_is_grey: bool
     infrared_size: tuple[int, int]
     registration: Registration | None = None
+    temperature: Tensor | None = None
+    limits: tuple[float, float] | None = None
+    exif: bytes = b""
 
 
 @dataclass

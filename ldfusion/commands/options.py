@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +15,25 @@ if TYPE_CHECKING:
     import torch
 
     from ldfusion.fusion.methods import FusionMethod
+    from ldfusion.io.thermal import ThermalOptions
     from ldfusion.pipeline import LDFusionPipeline
 
 
-METHODS = ("ldfusion", "zero-learning", "alpha", "laplacian", "mean", "maximum", "maximum-stretched", "seafusion")
+METHODS = (
+    "ldfusion",
+    "zero-learning",
+    "alpha",
+    "laplacian",
+    "mean",
+    "maximum",
+    "maximum-stretched",
+    "seafusion",
+    "edges",
+)
 """Names of `ldfusion.fusion.methods`, known here without loading it."""
+
+THERMAL_UNITS = ("auto", "celsius", "kelvin", "kelvin-10", "kelvin-25", "kelvin-100", "counts")
+"""Names of `ldfusion.io.thermal`, likewise."""
 
 TONES = ("natural", "contrast", "bright")
 """Names of `ldfusion.fusion.tone`, likewise."""
@@ -32,6 +48,45 @@ def add_pair(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "infrared", type=Path, metavar="INFRARED", help="infrared image, or a folder with files of the same names"
     )
+
+
+def add_thermal(parser: argparse.ArgumentParser) -> None:
+    """How infrared files are read."""
+    parser.add_argument(
+        "--range",
+        type=float,
+        nargs=2,
+        metavar=("MIN", "MAX"),
+        help="what becomes black and white in the infrared images: degrees C where the files have them, else their own "
+        "units (default: percentiles, one pair for a folder)",
+    )
+    parser.add_argument(
+        "--thermal-unit",
+        choices=THERMAL_UNITS,
+        default="auto",
+        help="unit of infrared files of plain numbers: kelvin-100 is kelvin x 100 (default: told by their range)",
+    )
+    parser.add_argument("--page", type=values.page, metavar="N", help="page of TIFF files that have several (first)")
+
+
+def thermal_options(args: argparse.Namespace, files: Sequence[Path]) -> ThermalOptions:
+    """The options of `add_thermal`; without a range one gain for all of ``files`` where there are several.
+
+    Raises:
+        InputError: a range that is none.
+    """
+    from ldfusion.io.radiometric import common_limits
+    from ldfusion.io.thermal import ThermalOptions
+
+    limits = getattr(args, "range", None)
+    if limits is not None and not limits[0] < limits[1]:
+        raise InputError(f"--range {limits[0]:g} {limits[1]:g}: give the lower one first")
+    given = ThermalOptions(
+        unit=getattr(args, "thermal_unit", "auto"), limits=limits and tuple(limits), page=getattr(args, "page", None)
+    )
+    if given.limits is None and len(files) > 1:
+        given = replace(given, limits=common_limits(files, given))
+    return given
 
 
 def add_output(parser: argparse.ArgumentParser, default: str | None = None) -> None:
@@ -74,7 +129,8 @@ def add_method(parser: argparse.ArgumentParser) -> None:
         default=METHODS[0],
         help="how to fuse: ldfusion, the guided pipeline; zero-learning, saliency and VGG features; alpha, an overlay; "
         "laplacian, pyramids; mean; maximum, the brighter of both, also stretched to the full range; seafusion, the "
-        "GRDB network (default: %(default)s)",
+        "GRDB network; edges, visible detail drawn over the infrared colours, which go on standing for temperatures "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--alpha",

@@ -33,6 +33,12 @@ def seed(text: str) -> int:
     return _accept(text, value, 0 <= value < 2**63, "a whole number from 0 up")
 
 
+def page(text: str) -> int:
+    """Parse the number of a page."""
+    value = int(text) if text.isdecimal() else 0
+    return _accept(text, value, value >= 1, "a whole number from 1 up")
+
+
 def prompt(text: str) -> str:
     """Accept a sentence, refuse what the text encoder could not read."""
     from ldfusion.language.tokenizer import check_prompt

@@ -37,6 +37,7 @@ METHODS = {
     "maximum": "ldfusion.fusion.methods:MaximumFusion",
     "maximum-stretched": "ldfusion.fusion.methods:load_stretched_maximum",
     "seafusion": "ldfusion.fusion.methods:load_seafusion",
+    "edges": "ldfusion.fusion.edges:EdgeOverlay",
 }
 """Name of a method: where it is, as ``module:what makes it``. The keyword arguments of that are its options."""
 

@@ -114,8 +114,11 @@ def display_of(image: ThermalImage, name: str, limits: Limits | None = None) -> 
     return torch.from_numpy(display)[None], limits
 
 
-def write_png(path: str | Path, image: Tensor) -> None:
+def write_png(path: str | Path, image: Tensor, exif: bytes = b"") -> None:
     """Write ``(3, H, W)`` RGB or ``(1, H, W)`` grey in [0, 1] as an 8-bit PNG; rounded and clamped, never stretched.
+
+    Args:
+        exif: goes with it (see `ldfusion.io.exif`).
 
     Raises:
         WorkError: the image holds NaN, or the file cannot be written (then an older file of this name is kept).
@@ -125,7 +128,7 @@ def write_png(path: str | Path, image: Tensor) -> None:
     pixels = np.empty((*image.shape[1:], image.shape[0]), dtype=np.uint8)
     for index, channel in enumerate(image.detach()):
         pixels[..., index] = _quantise(channel, 255, path)
-    _save(path, Image.fromarray(pixels if image.shape[0] == 3 else pixels[..., 0]), None)
+    _save(path, Image.fromarray(pixels if image.shape[0] == 3 else pixels[..., 0]), None, exif)
 
 
 def write_png16(path: str | Path, image: Tensor | NDArray[Any], text: Mapping[str, str] | None = None) -> None:
@@ -255,12 +258,13 @@ def _quantise(channel: Tensor, levels: int, path: str | Path) -> NDArray[Any]:
     return scaled.clamp_(0, levels).cpu().numpy()
 
 
-def _save(path: str | Path, image: Image.Image, text: Mapping[str, str] | None) -> None:
+def _save(path: str | Path, image: Image.Image, text: Mapping[str, str] | None, exif: bytes = b"") -> None:
     info = PngInfo()
     for key, value in (text or {}).items():
         info.add_itxt(key, value)
     # Encoded in memory first, so that a full disk shows as an OSError of one plain write.
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG", compress_level=_PNG_LEVEL, pnginfo=info)
+    more = {"exif": exif} if exif else {}
+    image.save(buffer, format="PNG", compress_level=_PNG_LEVEL, pnginfo=info, **more)
     with atomic_write(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())

@@ -1,0 +1,112 @@
+"""Files to a `Pair`: two files, or one thermal file with the visible photo in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ldfusion.errors import InputError
+from ldfusion.io.exif import read_exif
+from ldfusion.io.image import display_of, read_visible
+from ldfusion.io.notices import notice
+from ldfusion.io.radiometric import ThermalImage, read_thermal
+from ldfusion.io.size import match_infrared, resize
+from ldfusion.io.thermal import Limits, ThermalOptions
+from ldfusion.registration.warp import apply_registration, fill_invalid
+from ldfusion.types import Pair, Registration
+
+if TYPE_CHECKING:
+    from ldfusion.registration.methods import Registrar
+
+
+def load_pair(
+    visible: str | Path,
+    infrared: str | Path | None = None,
+    name: str = "",
+    registrar: Registrar | None = None,
+    options: ThermalOptions | None = None,
+) -> Pair:
+    """Read a pair; the infrared image is resized to the visible one's size, or registered onto it.
+
+    Args:
+        visible: the visible image; without ``infrared`` a thermal file that holds a visible photo: the photo is cut to
+            what the infrared image shows, and that laid on it by the camera's own geometry.
+        infrared: the infrared image, of any kind that `ldfusion.io.radiometric.read_thermal` reads.
+        name: what the pair is called; the visible file's stem by default.
+        registrar: brings the infrared image onto the visible one; where it has no data, the visible luma stands in
+            (see `ldfusion.registration.warp.fill_invalid`). A result that is not trusted leaves it as it came, resized.
+        options: unit, gain and page of the infrared file.
+
+    Raises:
+        InputError: a file that cannot be used (see `ldfusion.io.image`), or one file without a photo in it.
+    """
+    options, name = options or ThermalOptions(), name or Path(visible).stem
+    thermal = read_thermal(visible if infrared is None else infrared, options)
+    found: Registration | None = None
+    if infrared is None or Path(infrared) == Path(visible):
+        inside = _photo_inside(visible, thermal, infrared is not None)
+        colour, found = inside if inside is not None else (read_visible(visible)[0][None], None)
+        is_grey = bool((colour - colour[:, :1]).abs().max() <= 2 / 255)
+    else:
+        image, is_grey = read_visible(visible)
+        colour = image[None]
+    if is_grey:
+        notice(f"{visible} has no colour: its grey values are used for red, green and blue, and the result is grey")
+    display, limits = display_of(thermal, str(visible if infrared is None else infrared), options.limits)
+    if found is None and registrar is not None:
+        from ldfusion.registration.methods import settle
+
+        found = registrar(colour, display[None])
+        found = found if found.trusted else settle(found, colour, display[None])
+    return _assemble(name, colour, is_grey, thermal, display[None], limits, found, read_exif(visible))
+
+
+def _photo_inside(file: str | Path, thermal: ThermalImage, twice: bool) -> tuple[Tensor, Registration | None] | None:
+    """The photo (1, 3, H, W) in a thermal file, and where the infrared image lies in it; None where it has none."""
+    if thermal.photo is None:
+        if twice:
+            notice(f"{file} was given as the visible and as the infrared image: the result shows it alone")
+            return None
+        raise InputError(f"{file} holds no visible photo beside an infrared image; give both images of the pair")
+    photo = torch.from_numpy(np.array(thermal.photo)).permute(2, 0, 1)[None].float() / 255
+    if thermal.placement is None:
+        return photo, None
+    height, width = thermal.values.shape[:2]
+    corners = thermal.placement @ np.array([[-0.5, -0.5, 1], [width - 0.5, height - 0.5, 1]]).T
+    left, top = (max(0, int(np.ceil(v))) for v in corners[:2, 0])
+    right, bottom = (int(np.floor(v)) + 1 for v in corners[:2, 1])
+    cut = photo[..., top:bottom, left:right]
+    if min(cut.shape[-2:]) < 32:
+        raise InputError(f"{file}: its photo and its infrared image do not overlap; give both images of a pair")
+    shift = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]], dtype=np.float64)
+    return cut, Registration(shift @ thermal.placement, "affine", 1.0, True)
+
+
+def _assemble(
+    name: str,
+    colour: Tensor,
+    is_grey: bool,
+    thermal: ThermalImage,
+    display: Tensor,
+    limits: Limits | None,
+    found: Registration | None,
+    exif: bytes,
+) -> Pair:
+    size = (int(display.shape[-2]), int(display.shape[-1]))
+    whole = (int(colour.shape[-2]), int(colour.shape[-1]))
+    degrees = torch.from_numpy(np.array(thermal.values))[None, None] if thermal.celsius else None
+    if found is not None and found.trusted:
+        # bilinear sampling would cost a twentieth of the spatial frequency of the fused image
+        warped, mask = apply_registration(found, display, whole, "bicubic")
+        infrared = fill_invalid(warped.clamp(0, 1), mask, colour)
+        if degrees is not None:
+            degrees = torch.where(mask, apply_registration(found, degrees, whole)[0], torch.nan)
+    else:
+        infrared = match_infrared(colour, display, name)
+        if degrees is not None:
+            degrees = resize(degrees, whole)
+    return Pair(name, colour, infrared, is_grey, size, found, degrees, limits, exif)
