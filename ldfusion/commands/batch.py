@@ -10,7 +10,7 @@ from ldfusion.commands.terminal import progress, say
 from ldfusion.errors import InputError, WorkError
 
 if TYPE_CHECKING:
-    from ldfusion.io.files import PairList
+    from ldfusion.io.pairing import PairList
 
 Item = TypeVar("Item")
 

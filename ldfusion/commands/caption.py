@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Caption all pairs; 0 when every pair has its line, 1 when some could not be done."""
-    from ldfusion.io.files import NamedPair, match_pairs
+    from ldfusion.io.pairing import NamedPair, match_pairs
 
     pairs = match_pairs(args.visible, args.infrared)
     report_unmatched(pairs)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from ldfusion.io.files import NamedPair
+    from ldfusion.io.pairing import NamedPair
     from ldfusion.types import FusionOutput, Pair
 
 
@@ -46,7 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fuse all pairs; 0 when every pair has its results, 1 when some could not be done."""
-    from ldfusion.io.files import check_output_folder, match_pairs
+    from ldfusion.io.files import check_output_folder
+    from ldfusion.io.pairing import match_pairs
 
     options.check_method(args)
     pairs = match_pairs(args.visible, args.infrared)

@@ -28,7 +28,7 @@ from ldfusion.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ldfusion.io.files import NamedPair
+    from ldfusion.io.pairing import NamedPair
     from ldfusion.registration import Registrar, Registration
 
 METHODS = ("auto", "refine", "orientation", "edges", "affine", "voxelmorph")
@@ -46,7 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Register all pairs; 0 when every pair is registered, 1 when some could not be."""
-    from ldfusion.io.files import check_output_folder, match_pairs
+    from ldfusion.io.files import check_output_folder
+    from ldfusion.io.pairing import match_pairs
 
     _check_registration(args)
     pairs = match_pairs(args.visible, args.infrared)

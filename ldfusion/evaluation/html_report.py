@@ -12,8 +12,9 @@ from ldfusion.errors import LDFusionError
 from ldfusion.evaluation import page, plots
 from ldfusion.evaluation.report import format_value, image_cells
 from ldfusion.evaluation.table import EvaluationTable
-from ldfusion.io.files import images_by_stem, match_pairs
+from ldfusion.io.files import images_by_stem
 from ldfusion.io.image import read_infrared, read_visible
+from ldfusion.io.pairing import match_pairs
 from ldfusion.io.preview import panel
 
 SHOWN_PAIRS = 3

@@ -20,8 +20,9 @@ from ldfusion.evaluation.conventions import get_convention
 from ldfusion.evaluation.metrics import compute_metrics
 from ldfusion.evaluation.table import EvaluationTable
 from ldfusion.io.color import luma
-from ldfusion.io.files import NamedPair, images_by_stem, match_pairs, some
+from ldfusion.io.files import images_by_stem, some
 from ldfusion.io.image import read_infrared, read_visible
+from ldfusion.io.pairing import NamedPair, match_pairs
 from ldfusion.io.size import match_infrared
 
 

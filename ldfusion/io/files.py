@@ -8,9 +8,8 @@ import json
 import os
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 from ldfusion.errors import InputError, WorkError
 
@@ -19,77 +18,31 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".i
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 _SHOWN = 5  # names listed in a message before it says how many more there are
 
-NamedPair = tuple[str, Path, Path]
 
+def images_in(folder: str | Path, recursive: bool = False) -> tuple[list[Path], int]:
+    """The images of a folder, sorted, and how many of its subfolders hold images that were passed over.
 
-@dataclass(frozen=True)
-class PairList(Sequence[NamedPair]):
-    """The pairs found, as a sequence of (name, visible file, infrared file), and what was left over.
-
-    Attributes:
-        pairs: sorted by name, the stem that both files share (the visible file's when two files were given).
-        unmatched_visible: names in the visible folder without an infrared image, sorted.
-        unmatched_infrared: names in the infrared folder without a visible image, sorted.
-    """
-
-    pairs: tuple[NamedPair, ...]
-    unmatched_visible: tuple[str, ...] = field(default=())
-    unmatched_infrared: tuple[str, ...] = field(default=())
-
-    @overload
-    def __getitem__(self, index: int) -> NamedPair: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[NamedPair, ...]: ...
-    def __getitem__(self, index: int | slice) -> NamedPair | tuple[NamedPair, ...]:
-        return self.pairs[index]
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def report(self) -> list[str]:
-        """One line for each folder that holds names without a partner; empty when everything matched."""
-        lines = []
-        for own, other, names in (
-            ("visible", "infrared", self.unmatched_visible),
-            ("infrared", "visible", self.unmatched_infrared),
-        ):
-            if names:
-                noun = "image has" if len(names) == 1 else "images have"
-                lines.append(f"{len(names)} {own} {noun} no {other} image of the same name: {some(names)}")
-        return lines
-
-
-def match_pairs(visible: str | Path, infrared: str | Path) -> PairList:
-    """Pair two files, or the images of two folders by their stem (case counts, the suffix does not).
-
-    Hidden files, sub-folders and files that are no images (see ``IMAGE_SUFFIXES``) are passed over.
+    Hidden files and folders are passed over without being counted.
 
     Raises:
-        InputError: a path is missing, one is a file and the other a folder, a folder holds no image,
-            two images of a folder share a stem, or not a single name matches.
+        InputError: the folder is missing or cannot be listed.
     """
-    visible, infrared = Path(visible), Path(infrared)
-    for path in (visible, infrared):
-        if not path.exists():
-            raise InputError(f"{path}: no such file or folder")
-    if visible.is_dir() != infrared.is_dir():
-        folder, file = (visible, infrared) if visible.is_dir() else (infrared, visible)
-        raise InputError(f"{folder} is a folder but {file} is a file; give two files or two folders")
-    if not visible.is_dir():
-        return PairList(((visible.stem, visible, infrared),))
-
-    visible_files, infrared_files = images_by_stem(visible), images_by_stem(infrared)
-    shared = sorted(visible_files.keys() & infrared_files.keys())
-    if not shared:
-        raise InputError(
-            f"no name in {visible} ({some(sorted(visible_files), 3)}) matches one in {infrared} "
-            f"({some(sorted(infrared_files), 3)}); give both images of a pair the same name"
-        )
-    return PairList(
-        tuple((stem, visible_files[stem], infrared_files[stem]) for stem in shared),
-        tuple(sorted(visible_files.keys() - infrared_files.keys())),
-        tuple(sorted(infrared_files.keys() - visible_files.keys())),
-    )
+    folder = Path(folder)
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"{folder}: {error.strerror}; give a folder of images") from error
+    found, passed = [], 0
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            inner, deeper = images_in(entry, True)
+            found += inner if recursive else []
+            passed += 0 if recursive else bool(inner) + deeper
+        elif entry.suffix.lower() in IMAGE_SUFFIXES and entry.is_file():
+            found.append(entry)
+    return found, passed
 
 
 def images_by_stem(folder: str | Path) -> dict[str, Path]:
@@ -99,14 +52,8 @@ def images_by_stem(folder: str | Path) -> dict[str, Path]:
         InputError: the folder is missing or cannot be listed, holds no image, or two images share a stem.
     """
     folder = Path(folder)
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError as error:
-        raise InputError(f"{folder}: {error.strerror}; give a folder of images") from error
     found: dict[str, Path] = {}
-    for entry in entries:
-        if entry.name.startswith(".") or entry.suffix.lower() not in IMAGE_SUFFIXES or not entry.is_file():
-            continue
+    for entry in images_in(folder)[0]:
         if entry.stem in found:
             raise InputError(
                 f"{folder} holds both {found[entry.stem].name} and {entry.name}; keep one image for each name"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ldfusion.errors import InputError, WorkError
-from ldfusion.io.files import PairList, atomic_write, check_output_folder, match_pairs
+from ldfusion.io.files import atomic_write, check_output_folder
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -22,54 +22,6 @@ def touch(folder: Path, *names: str) -> Path:
 def test_errors_are_one_line_and_know_their_exit_code() -> None:
     assert (InputError.exit_code, WorkError.exit_code) == (2, 1)
     assert str(InputError("bad\nfile")) == "bad file"
-
-
-def test_two_files_make_one_pair_named_by_the_visible(tmp_path: Path) -> None:
-    touch(tmp_path, "day.jpg", "thermal.tiff")
-    pairs = match_pairs(tmp_path / "day.jpg", str(tmp_path / "thermal.tiff"))
-    assert list(pairs) == [("day", tmp_path / "day.jpg", tmp_path / "thermal.tiff")]
-    assert pairs.report() == []
-
-
-def test_folders_match_by_stem_whatever_the_suffix(tmp_path: Path) -> None:
-    visible = touch(tmp_path / "visible", "b.png", "a.JPG", "A.png", "c.bmp", "notes.txt", ".hidden.png")
-    infrared = touch(tmp_path / "infrared", "a.tiff", "b.png", "d.png", "e.tif")
-    (visible / "sub.png").mkdir()
-    pairs = match_pairs(visible, infrared)
-    assert isinstance(pairs, PairList)
-    assert [name for name, _, _ in pairs] == ["a", "b"]
-    assert pairs[0] == ("a", visible / "a.JPG", infrared / "a.tiff")
-    assert pairs[1:] == (("b", visible / "b.png", infrared / "b.png"),)
-    assert pairs.unmatched_visible == ("A", "c")
-    assert pairs.unmatched_infrared == ("d", "e")
-    assert pairs.report() == [
-        "2 visible images have no infrared image of the same name: A, c",
-        "2 infrared images have no visible image of the same name: d, e",
-    ]
-
-
-def test_report_shortens_a_long_list(tmp_path: Path) -> None:
-    visible = touch(tmp_path / "v", *(f"{index}.png" for index in range(9)))
-    infrared = touch(tmp_path / "i", "0.png")
-    (line,) = match_pairs(visible, infrared).report()
-    assert line.endswith("1, 2, 3, 4, 5 and 3 more")
-
-
-def test_bad_pairs_are_refused_in_one_line(tmp_path: Path) -> None:
-    visible = touch(tmp_path / "visible", "a_rgb.png", "b_rgb.png")
-    infrared = touch(tmp_path / "infrared", "a_ir.png")
-    empty = touch(tmp_path / "empty", "readme.txt")
-    twice = touch(tmp_path / "twice", "a.png", "a.jpg")
-    cases = [
-        ((tmp_path / "nowhere", infrared), "nowhere: no such file or folder"),
-        ((visible, infrared / "a_ir.png"), "give two files or two folders"),
-        ((visible, infrared), r"\(a_rgb, b_rgb\) matches one in .*\(a_ir\); give both images of a pair the same name"),
-        ((empty, infrared), "empty holds no image"),
-        ((twice, infrared), "holds both a.jpg and a.png"),
-    ]
-    for arguments, message in cases:
-        with pytest.raises(InputError, match=message):
-            match_pairs(*arguments)
 
 
 def test_atomic_write_replaces_only_on_success(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from ldfusion.data.labels import depth_label_path, read_depth_label, read_labels
 from ldfusion.errors import InputError, LDFusionError
 from ldfusion.evaluation.tasks.protocol import TaskProtocol, TaskSample
 from ldfusion.evaluation.tasks.scores import TaskTable
-from ldfusion.io.files import images_by_stem, match_pairs, some
+from ldfusion.io.files import images_by_stem, some
 from ldfusion.io.image import read_visible
+from ldfusion.io.pairing import match_pairs
 from ldfusion.segmentation.network import SegmentationNetwork
 
 
