@@ -11,9 +11,13 @@ PIP_ARGS ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
+# Tests run in as many processes, four at most, with one thread each: their networks are too small for two. The tests of
+# one file stay together, since they share what takes long to make.
+CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+WORKERS ?= $(shell [ $(CORES) -gt 4 ] && echo 4 || echo $(CORES))
 
 # Small tensors gain nothing from more than four threads, and lose a lot on machines with many cores.
-export OMP_NUM_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -gt 4 ] && echo 4 || echo $$n)
+export OMP_NUM_THREADS ?= $(WORKERS)
 
 .PHONY: demo test nightly lint install clean
 
@@ -21,7 +25,7 @@ demo: $(STAMP)
 	$(BIN)/ldfusion demo -o demo --overwrite
 
 test: $(STAMP)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 nightly: $(STAMP)
 	$(BIN)/python -m pytest -m "slow or not slow" --timeout 3600 $(PYTEST_ARGS)

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import logging
+import resource
 import subprocess
 import sys
-import time
 import warnings
 
 import pytest
@@ -19,6 +19,12 @@ def launch(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
 
 
+def seconds() -> float:
+    """What the programs launched so far took of a core: other programs on the machine do not count."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     """The one line that a wrong command line gets."""
     with pytest.raises(SystemExit) as stop:
@@ -31,9 +37,9 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 
 def test_help_is_fast_and_names_every_command() -> None:
-    start = time.perf_counter()
+    start = seconds()
     done = launch("--help")
-    assert time.perf_counter() - start < 2
+    assert seconds() - start < 2
     assert done.returncode == 0
     for command in ("fuse", "depth", "caption", "evaluate", "frames", "demo"):
         assert f"\n    {command} " in done.stdout
@@ -42,9 +48,9 @@ def test_help_is_fast_and_names_every_command() -> None:
 def test_the_package_is_imported_without_the_heavy_libraries() -> None:
     heavy = {"torch", "diffusers", "transformers", "PIL", "numpy"}
     code = f"import sys, ldfusion.cli; print(*sorted({heavy} & set(sys.modules)))"
-    start = time.perf_counter()
+    start = seconds()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert time.perf_counter() - start < 1
+    assert seconds() - start < 1
     assert done.stdout.strip() == ""
 
 

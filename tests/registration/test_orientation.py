@@ -48,6 +48,7 @@ def test_sizes_of_the_files_do_not_matter(misaligned: Misaligned) -> None:
     assert error(found.matrix, truth @ half, (120, 160)) < 8  # an affine transform of a projective truth
 
 
+@pytest.mark.slow  # where nothing agrees every start is followed to its end, twice; `refine` is tested on such pairs
 def test_images_of_different_scenes_are_not_trusted(two_sensors: TwoSensors) -> None:
     visible, _ = two_sensors(240, 320, 3)
     _, infrared = two_sensors(240, 320, 4)
