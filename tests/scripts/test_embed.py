@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -25,13 +25,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return folders
 
 
-def embed(repository: Path, *words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(repository / "scripts" / "embed.py"), *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def test_the_mean_of_runs_is_stored_in_half_precision(repository: Path, runs: list[Path], tmp_path: Path) -> None:
-    done = embed(repository, runs[0], runs[1], runs[1], "-o", tmp_path)
+def test_the_mean_of_runs_is_stored_in_half_precision(
+    run_script: Callable[..., Any], runs: list[Path], tmp_path: Path
+) -> None:
+    done = run_script("embed.py", *map(str, (runs[0], runs[1], runs[1], "-o", tmp_path)))
     assert done.returncode == 0, done.stderr
     first, second, mean = (load_file(folder / FILE) for folder in (*runs[:2], tmp_path))
     for name, value in mean.items():
@@ -41,10 +38,10 @@ def test_the_mean_of_runs_is_stored_in_half_precision(repository: Path, runs: li
 
 
 def test_different_networks_and_a_folder_without_one_are_refused(
-    repository: Path, runs: list[Path], tmp_path: Path
+    run_script: Callable[..., Any], runs: list[Path], tmp_path: Path
 ) -> None:
-    done = embed(repository, runs[0], runs[2], "-o", tmp_path / "out")
+    done = run_script("embed.py", *map(str, (runs[0], runs[2], "-o", tmp_path / "out")))
     assert (done.returncode, done.stderr) == (2, "embed: these are different networks; give runs of one\n")
-    done = embed(repository, runs[0], tmp_path, "-o", tmp_path / "out")
+    done = run_script("embed.py", *map(str, (runs[0], tmp_path, "-o", tmp_path / "out")))
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and str(tmp_path) in done.stderr
     assert not (tmp_path / "out").exists()

@@ -6,6 +6,7 @@ import importlib.util
 import io
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -113,18 +114,34 @@ def test_killed_and_resumed_it_ends_with_the_very_same_weights(
 
 
 def test_two_processes_with_half_the_batch_each_match_one(
-    words: list[str], uninterrupted: Path, tmp_path: Path
+    main: Callable[[list[str]], int],
+    words: list[str],
+    uninterrupted: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """As ``torchrun`` starts them, but that the first is this process."""
     folder = tmp_path / "two"
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    done = launch([*torchrun, *words], f"output={folder}")
-    assert done.returncode == 0, done.stderr
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    for name, value in {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "RANK": "1", "LOCAL_RANK": "1"}
+    command = [sys.executable, *words, f"output={folder}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as other:
+        assert main([*words[1:], f"output={folder}"]) == 0
+        others, _ = other.communicate(timeout=600)
+    assert other.returncode == 0
     first, second = exported(uninterrupted), exported(folder)
     assert max((value - second[name]).abs().max().item() for name, value in first.items()) < 1e-5
     one, two = ((path / "metrics.jsonl").read_text().splitlines() for path in (uninterrupted, folder))
     assert len(one) == len(two)
     # the figures are printed once, by the main process
-    assert len(done.stdout.splitlines()) == 5
+    assert len(capsys.readouterr().out.splitlines()) == 5 and others == ""
 
 
 def test_an_unknown_key_stops_with_the_nearest_known_one(words: list[str], tmp_path: Path) -> None:
@@ -236,7 +253,11 @@ def test_accelerate_launch_on_the_cpu(words: list[str], uninterrupted: Path, rep
 
 
 def test_phases_are_trained_in_turn_each_from_the_one_before(
-    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    main: Callable[[list[str]], int],
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     config, data = Path(words[2]), words[3]
     text = config.read_text(encoding="utf-8")
@@ -245,9 +266,8 @@ def test_phases_are_trained_in_turn_each_from_the_one_before(
     (tmp_path / "two.yaml").write_text(later, encoding="utf-8")
     phases = ["--config", "one.yaml", "--config", "two.yaml"]
     monkeypatch.chdir(tmp_path)
-    done = launch([words[0], *phases, data, "train.tracker=none", "train.steps=2", "optim.lr=1e-9", "optim.ema=0"])
-    assert done.returncode == 0, done.stderr
+    assert main([*phases, data, "train.tracker=none", "train.steps=2", "optim.lr=1e-9", "optim.ema=0"]) == 0
     first, second = (exported(tmp_path / "runs" / name) for name in ("one", "two"))
     # with such a learning rate nothing moves: the second has what the first began with
     assert all(torch.allclose(first[name], second[name], atol=1e-6) for name in first)
-    assert sum(line.startswith("mse_t5:") for line in done.stdout.splitlines()) == 1
+    assert sum(line.startswith("mse_t5:") for line in capsys.readouterr().out.splitlines()) == 1
