@@ -17,7 +17,7 @@ from ldfusion.data.boxes import BOX_CLASSES
 from ldfusion.detection.network import CELL, CentreDetector
 from ldfusion.detection.targets import centres_of_cells
 from ldfusion.errors import InputError
-from ldfusion.weights import component_folder
+from ldfusion.weights import load
 
 MOST = 100
 """Boxes kept an image."""
@@ -118,9 +118,4 @@ def load_detector(source: str | Path | None = None) -> Detector:
         from ldfusion.detection.pretrained import HubDetector, TorchvisionDetector
 
         return TorchvisionDetector(rest) if kind == "torchvision" else HubDetector(rest)
-    folder = component_folder("detector", text)
-    try:
-        network = CentreDetector.from_pretrained(folder, use_safetensors=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"{folder}: cannot be loaded as a detector: {str(error).splitlines()[0]}") from error
-    return OwnDetector(network)
+    return OwnDetector(load(CentreDetector, "detector", text))

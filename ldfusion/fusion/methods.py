@@ -181,14 +181,7 @@ def load_seafusion(folder: str = "") -> LumaNetworkFusion:
     """
     from ldfusion.fusion.seafusion import GRDBFusionNetwork
 
-    source = folder or str(weights.FOLDER / "seafusion")
-    try:
-        network = GRDBFusionNetwork.from_pretrained(source, use_safetensors=True, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"fusion method 'seafusion': no weights in {source}; train them with configs/seafusion.yaml, "
-            "or choose another method"
-        ) from error
+    network = weights.load(GRDBFusionNetwork, "seafusion", folder)
     # ten 3x3 convolutions at most lie on one path through the network
     return LumaNetworkFusion("seafusion", network.to(memory_format=torch.channels_last), reach=16)
 

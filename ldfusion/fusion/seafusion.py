@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from ldfusion.config import nearest
 from ldfusion.errors import InputError
 from ldfusion.io.color import luma, with_luma
+from ldfusion.weights import read_state
 
 SLOPE = 0.2
 VARIANTS = ("code", "paper")
@@ -213,21 +214,7 @@ def from_published(file: str | Path) -> GRDBFusionNetwork:
     Raises:
         InputError: a missing or unreadable file, or one of another network.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    path = Path(file)
-    try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such weight file") from error
-    except Exception as error:  # torch.load raises whatever the damaged bytes lead it to
-        if isinstance(error, (SafetensorError, OSError, RuntimeError, ValueError, EOFError)) or "pickl" in repr(error):
-            raise InputError(f"{path}: not a readable weight file ({str(error).splitlines()[0]})") from error
-        raise
-    if not isinstance(state, Mapping):
-        raise InputError(f"{path}: holds {type(state).__name__}, not the tensors of a network")
-    return load_published(state, str(path))
+    return load_published(read_state(file), str(file))
 
 
 def load_published(state: Mapping[str, Tensor], source: str = "state dict") -> GRDBFusionNetwork:

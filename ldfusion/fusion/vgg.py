@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ldfusion.errors import InputError
+from ldfusion.weights import read_state
 
 _CONFIGURATION = (64, 64, "pool", 128, 128, "pool", 256, 256, 256, 256)  # as far as relu3_4
 
@@ -75,7 +72,7 @@ class VGGActivity(nn.Module):
         self.features = nn.Sequential(*modules[: max(self.layers) + 1])
         if any(not isinstance(self.features[layer], nn.ReLU) for layer in self.layers):
             raise ValueError(f"layers must be ReLU layers of VGG-19, got {self.layers}")
-        state = _read(file)
+        state = read_state(file)
         own = self.features.state_dict()
         found = {key: state.get(f"features.{key}") for key in own}
         if any(value is None or value.shape != own[key].shape for key, value in found.items()):
@@ -104,15 +101,3 @@ def _enlarge(values: Tensor, size: torch.Size) -> Tensor:
         values = values.repeat_interleave(stride, -2).repeat_interleave(stride, -1)
     missing = (0, width - values.shape[-1], 0, height - values.shape[-2])
     return F.pad(values, missing, mode="replicate") if any(missing) else values
-
-
-def _read(file: Path) -> Mapping[str, Any]:
-    try:
-        if file.suffix == ".safetensors":
-            return load_file(file)
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
-        raise InputError(f"{file} cannot be read as VGG-19 weights: {str(error).splitlines()[0]}") from error
-    if not isinstance(state, Mapping):
-        raise InputError(f"{file} does not hold the features of torchvision's VGG-19")
-    return state

@@ -43,7 +43,7 @@ from ldfusion.registration.warp import (
     transform_points,
 )
 from ldfusion.types import Registration, TransformModel
-from ldfusion.weights import component_folder
+from ldfusion.weights import load
 
 _ROUNDS = ((6, 2, "affine"), (5, 2, "last"), (3, 2, "last"))
 """Window radius in cells, step between the cells that are asked, and model of each round."""
@@ -101,9 +101,9 @@ class RefineRegistrar:
         check_model(model)
         self.model, self.working_size, self.scales, self.starts = model, working_size, scales, starts
         self.device = torch.device(device)
-        network = MatchingNetwork.from_pretrained(component_folder("matching", weights), use_safetensors=True)
+        network = load(MatchingNetwork, "matching", weights)
         self.edges = OrientationRegistrar(model, device=self.device)
-        self.network = network.float().eval().to(self.device, memory_format=torch.channels_last)
+        self.network = network.to(self.device, memory_format=torch.channels_last)
 
     @torch.no_grad()
     def __call__(self, visible: Tensor, infrared: Tensor) -> Registration:

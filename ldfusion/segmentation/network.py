@@ -21,7 +21,7 @@ from ldfusion.config import nearest
 from ldfusion.data.label_sets import LabelSet, label_set
 from ldfusion.errors import InputError
 from ldfusion.io.size import resize
-from ldfusion.weights import component_folder
+from ldfusion.weights import load
 
 STRIDES = (8, 16, 32)
 SMALLEST_SIDE = 32
@@ -196,11 +196,5 @@ def load_segmenter(folder: str | Path = "", device: str | torch.device = "cpu") 
     Raises:
         InputError: no weights of a segmentation network there.
     """
-    source = Path(folder) if str(folder) else component_folder("segmentation")
-    if not (source / "config.json").is_file():
-        raise InputError(f"{source}: no config.json there; give the folder of a trained segmentation network")
-    try:
-        network: SegmentationNetwork = SegmentationNetwork.from_pretrained(source, use_safetensors=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"{source}: not a segmentation network ({str(error).splitlines()[0]})") from error
-    return network.float().to(device, memory_format=torch.channels_last).eval()
+    network = load(SegmentationNetwork, "segmentation", folder)
+    return network.to(device, memory_format=torch.channels_last)

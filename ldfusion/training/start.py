@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ldfusion.errors import InputError
+from ldfusion.weights import fill, read_state
 
 
 def start_from(network: nn.Module, folder: Path, fewer: bool = False) -> None:
@@ -25,15 +25,10 @@ def start_from(network: nn.Module, folder: Path, fewer: bool = False) -> None:
     files = sorted(folder.glob("*.safetensors"))
     if len(files) != 1:
         raise InputError(f"train.init: {folder} holds {len(files)} safetensors files; give the folder of one network")
-    state = load_file(files[0])
+    state = read_state(files[0])
     if fewer:
         state = {name: _first_rows(value, network.state_dict().get(name)) for name, value in state.items()}
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        raise InputError(
-            f"train.init: {files[0]} is of another network ({str(error).splitlines()[1].strip()})"
-        ) from error
+    fill(network, state, files[0], "train.init")
 
 
 def _first_rows(value: Tensor, own: Tensor | None) -> Tensor:

@@ -80,4 +80,4 @@ def test_weights_that_are_not_there(pairs: Path, tmp_path: Path, capsys: pytest.
     (folder / "config.json").write_text("{}")
     assert main(words([pairs / "visible"], tmp_path / "out", folder)) == 2
     err = capsys.readouterr().err
-    assert err.count("\n") == 1 and "not a segmentation network" in err
+    assert err.count("\n") == 1 and "cannot be loaded as 'segmentation'" in err

@@ -110,5 +110,5 @@ def test_mistakes_are_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     with pytest.raises(InputError, match=r"alpha 1\.5: give a weight from 0"):
         load_method("alpha", alpha=1.5)
     monkeypatch.setattr(embedded, "FOLDER", tmp_path)
-    with pytest.raises(InputError, match="'seafusion': no weights in"):
+    with pytest.raises(InputError, match=r"seafusion: no config\.json there; give the folder of a trained"):
         load_method("seafusion")

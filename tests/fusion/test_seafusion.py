@@ -182,7 +182,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path):
     with pytest.raises(InputError, match="no such weight file"):
         from_published(file)
     file.write_bytes(b"no weights")
-    with pytest.raises(InputError, match="not a readable weight file") as caught:
+    with pytest.raises(InputError, match="cannot be read as weights") as caught:
         from_published(file)
     assert "\n" not in str(caught.value)
     torch.save([1, 2], file)

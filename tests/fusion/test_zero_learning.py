@@ -156,7 +156,7 @@ def test_what_is_missing_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest
     text.write_text("no weights")
     other = tmp_path / "other.safetensors"
     save_file({"features.0.weight": torch.zeros(2, 2)}, other)
-    for file, part in ((text, "cannot be read as VGG-19 weights"), (other, "does not hold the features")):
+    for file, part in ((text, "cannot be read as weights"), (other, "does not hold the features")):
         with pytest.raises(InputError, match=part):
             ZeroLearningFusion(vgg=str(file))
     with pytest.raises(InputError, match="known: auto, vgg19, contrast"):

@@ -198,7 +198,7 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read as weights"):
         AffineRegistrar(tmp_path / "pickled.pt")
     save_file({"flow.weight": torch.zeros(2, 16, 3, 3)}, tmp_path / "other.safetensors")
-    with pytest.raises(InputError, match=r"other.safetensors: these are the weights of another network than 'affine'"):
+    with pytest.raises(InputError, match=r"other.safetensors: cannot be loaded as 'affine': the weights of another"):
         AffineRegistrar(tmp_path / "other.safetensors")
     with pytest.raises(InputError, match="did you mean 'edges'"):
         AffineRegistrar(golden_weights(tmp_path), inputs=["edgs"])

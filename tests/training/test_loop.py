@@ -109,7 +109,8 @@ def test_fine_tuning_starts_from_exported_weights(tiny: Tiny) -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "expected"), [("nowhere", "holds 0 safetensors files"), ("first/weights", "is of another network")]
+    ("folder", "expected"),
+    [("nowhere", "holds 0 safetensors files"), ("first/weights", "the weights of another network")],
 )
 def test_weights_that_cannot_be_started_from(tiny: Tiny, tmp_path: Path, folder: str, expected: str) -> None:
     train(tiny("denoiser", "model.channels=[8,8,8]", "train.steps=1", output="first"))

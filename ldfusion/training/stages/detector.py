@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -24,7 +23,7 @@ from ldfusion.fusion.classical import mean_fusion
 from ldfusion.io.color import luma
 from ldfusion.io.image import write_png
 from ldfusion.training.stages import check_crop
-from ldfusion.weights import component_folder
+from ldfusion.weights import component_folder, read_state
 
 BOTH = sum(SENSORS.values())
 
@@ -97,7 +96,7 @@ def start_trunk(network: nn.Module, folder: Path) -> int:
     taken = {
         name: value.to(own[name].dtype)
         for file in sorted(folder.glob("*.safetensors"))
-        for name, value in load_file(file).items()
+        for name, value in read_state(file).items()
         if name in own and own[name].shape == value.shape
     }
     network.load_state_dict({**own, **taken})

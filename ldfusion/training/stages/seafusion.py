@@ -31,7 +31,7 @@ from ldfusion.segmentation.network import Logits, SegmentationNetwork, load_segm
 from ldfusion.segmentation.overlay import overlay
 from ldfusion.training.stages import ParameterGroup
 from ldfusion.training.stages.segmentation import labels_of, segmentation_groups
-from ldfusion.weights import component_folder
+from ldfusion.weights import load
 
 STARTS = ("random", "maximum")
 STRATEGIES = ("adaptive", "content", "joint", "pretrained")
@@ -167,9 +167,7 @@ class SeAFusionStage:
         if start == "maximum":
             start_as_maximum(grdb)
         if fusion:
-            grdb = GRDBFusionNetwork.from_pretrained(
-                component_folder("seafusion", fusion), use_safetensors=True
-            ).float()
+            grdb = load(GRDBFusionNetwork, "seafusion", fusion)
             if grdb.config.variant != variant:
                 raise InputError(f"model.fusion: {fusion} is of the variant '{grdb.config.variant}', not '{variant}'")
         if strategy == "content":
