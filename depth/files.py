@@ -73,6 +73,11 @@ def _save_png(path: Path, array: np.ndarray, texts: dict[str, str]) -> None:
     write_whole(path, buffer.getbuffer())
 
 
+def depth_files(name: str, folder: Path = Path()) -> list[Path]:
+    """The three files that `write_depth` makes of one map, below ``folder``."""
+    return [folder / f"{name}{ending}" for ending in (".png", ".npy", "_color.png")]
+
+
 def write_depth(folder: str | Path, name: str, inverse: Tensor, metric: bool = False) -> list[Path]:
     """Write one map as ``NAME.npy``, ``NAME.png`` and ``NAME_color.png``; each appears whole or not at all.
 
@@ -90,7 +95,7 @@ def write_depth(folder: str | Path, name: str, inverse: Tensor, metric: bool = F
         OSError: a file cannot be written.
     """
     values = _single(inverse)
-    paths = [Path(folder) / f"{name}{ending}" for ending in (".npy", ".png", "_color.png")]
+    png, npy, color = depth_files(name, Path(folder))
     if metric:
         with np.errstate(divide="ignore"):
             stored = np.where(values >= 0, 1 / np.abs(values), np.nan).astype(np.float32)
@@ -110,15 +115,15 @@ def write_depth(folder: str | Path, name: str, inverse: Tensor, metric: bool = F
 
     buffer = io.BytesIO()
     np.save(buffer, stored)
-    write_whole(paths[0], buffer.getbuffer())
+    write_whole(npy, buffer.getbuffer())
     del buffer
     words = integers.astype(np.uint16)
     del integers, stored
-    _save_png(paths[1], words, texts)
+    _save_png(png, words, texts)
     del words
     preview = colorize_depth(values)
-    _save_png(paths[2], preview, {NOTE: "colour preview of inverse depth, near = bright; stretched, not for measuring"})
-    return paths
+    _save_png(color, preview, {NOTE: "colour preview of inverse depth, near = bright; stretched, not for measuring"})
+    return [npy, png, color]
 
 
 def read_depth(path: str | Path) -> tuple[Tensor, bool]:

@@ -46,6 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = OneLineParser(
         prog="ldfusion",
         description="Fuse a visible and an infrared image into one colour image, with its depth and a caption.",
+        epilog="Folders are shared out over the processes of: accelerate launch -m ldfusion.cli COMMAND ...",
     )
     parser.add_argument("--version", action="version", version=f"ldfusion {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -66,7 +67,8 @@ class _OneLineHandler(logging.Handler):
     """Prints what the library reports through `logging` in the same way."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        say(" ".join(record.getMessage().split()))
+        kind = "error: " if record.levelno >= logging.ERROR else ""
+        say(kind + " ".join(record.getMessage().split()))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import TYPE_CHECKING
 
-from ldfusion.commands import options
-from ldfusion.commands.batch import for_each, report_unmatched
+from ldfusion.commands import batches, options
+from ldfusion.jobs import Job, Result
+
+if TYPE_CHECKING:
+    from ldfusion.io.pairing import NamedPair
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,21 +25,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Caption all pairs; 0 when every pair has its line, 1 when some could not be done."""
-    from ldfusion.io.pairing import NamedPair, match_pairs
-
-    pairs = match_pairs(args.visible, args.infrared)
-    report_unmatched(pairs)
+    pairs = batches.read_pairs(args)
     pipe = options.load_pipeline(args)
 
     from ldfusion.pipeline import load_pair
 
-    def caption(pair: NamedPair) -> None:
-        name, visible, infrared = pair
-        loaded = load_pair(visible, infrared)
+    def work(name: str, files: NamedPair) -> Result:
+        loaded = load_pair(files[1], files[2])
         found = pipe.caption(loaded.visible, loaded.infrared)[0]
         if args.json:
             print(json.dumps({"name": name, **found}, ensure_ascii=False), flush=True)
         else:
             print(found["caption"] if len(pairs) == 1 else f"{name}: {found['caption']}", flush=True)
+        return Result()
 
-    return 1 if for_each(pairs, caption, "pair") else 0
+    return Job(pairs).run(lambda: work).exit_code

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ldfusion.commands import options, values
 from ldfusion.commands.fuse import fuse_pairs, result_files
-from ldfusion.commands.results import add_results
+from ldfusion.jobs import write_outputs
 
 LIGHTS = ("day", "dusk", "night", "smoke", "fog")
 PLACES = ("street", "room")
@@ -38,14 +38,14 @@ def run(args: argparse.Namespace) -> int:
     name = f"{args.place}-{args.light}-{args.scene}"
     visible, infrared = Path("visible", f"{name}.png"), Path("infrared", f"{name}.png")
     scene = render_scene(args.scene, light=args.light, place=args.place, size=SIZE, registered=True)
-    add_results(
+    write_outputs(
         args.output,
         name,
         [visible, infrared],
         lambda folder: write_pair(scene, folder, name),
         args.overwrite,
     )
-    code = fuse_pairs([(name, args.output / visible, args.output / infrared)], args)
+    code = fuse_pairs({name: (name, args.output / visible, args.output / infrared)}, args)
     if code == 0:
         for file in (visible, infrared, *result_files(name, args.method)):
             print(args.output / file)

@@ -9,16 +9,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ldfusion.commands import options, values
-from ldfusion.commands.batch import for_each, named_images
-from ldfusion.commands.results import add_results, check_names, depth_files
-from ldfusion.commands.terminal import say
+from ldfusion.commands import batches, options, values
 from ldfusion.errors import InputError
-
-if TYPE_CHECKING:
-    import torch
+from ldfusion.jobs import Result, Work
 
 MODALITIES = ("visible", "infrared", "fused")
 FIELD_OF_VIEW = 60.0
@@ -42,33 +36,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Estimate all images; 0 when every image has its results, 1 when some could not be done."""
-    from ldfusion.io.files import check_output_folder
+    from depth.files import depth_files
 
     if args.fov is not None and not args.point_cloud:
         raise InputError("--fov is the camera of the point cloud; add --point-cloud")
-    images, missing = named_images(args.images)
-    check_names(images)
-    check_output_folder(args.output)
 
-    files = {name: [*depth_files(name), *([Path(f"{name}.ply")] if args.point_cloud else [])] for name in images}
-    todo = [name for name in images if args.overwrite or not all((args.output / f).exists() for f in files[name])]
-    if len(todo) < len(images):
-        say(f"{len(images) - len(todo)} kept from before (--overwrite makes them anew)")
-    if not todo:
-        return 1 if missing else 0
-    twin = options.load_pipeline(args).twin
-    device = options.choose_device(args.device)
+    def outputs(name: str) -> list[Path]:
+        return [*depth_files(name), *([Path(f"{name}.ply")] if args.point_cloud else [])]
+
+    return batches.run_images(args, outputs, lambda: _load(args))
+
+
+def _load(args: argparse.Namespace) -> Work[Path]:
+    """What estimates one image."""
+    twin, device = options.load_pipeline(args).twin, options.choose_device(args.device)
     estimate = getattr(twin, args.modality)
     metric = twin.metric if args.modality == "fused" else getattr(twin, f"{args.modality}_estimator").metric
 
-    def work(name: str) -> None:
+    def work(name: str, file: Path) -> Result:
         import torch
 
-        image = _read(images[name], args.modality)
+        image = batches.read_image(file, args.modality)
         with torch.no_grad():
             inverse = estimate(image[None].to(device))[0].cpu()
 
-        def make(folder: Path) -> None:
+        def write(folder: Path) -> None:
             from depth.cloud import point_cloud, write_ply
             from depth.files import write_depth
 
@@ -77,12 +69,6 @@ def run(args: argparse.Namespace) -> int:
                 points, colors = point_cloud(inverse, image, args.fov or FIELD_OF_VIEW, metric=metric)
                 write_ply(folder / f"{name}.ply", points, colors, "metres" if metric else "none (relative)")
 
-        add_results(args.output, name, files[name], make, args.overwrite)
+        return Result(write)
 
-    return 1 if for_each(todo, work, "image") or missing else 0
-
-
-def _read(file: Path, modality: str) -> torch.Tensor:
-    from ldfusion.io.image import read_infrared, read_visible
-
-    return read_infrared(file) if modality == "infrared" else read_visible(file)[0]
+    return work

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from ldfusion.commands import options
 from ldfusion.commands.terminal import say
 from ldfusion.errors import InputError
+from ldfusion.jobs import is_main
 
 if TYPE_CHECKING:
     from ldfusion.evaluation.tasks.scores import TaskTable
@@ -87,7 +88,10 @@ def run(args: argparse.Namespace) -> int:
         metrics=None if args.metrics is None else [name.strip() for name in args.metrics.split(",")],
         device=options.choose_device(args.device),
         convention=args.convention,
+        shared=True,
     )
+    if not is_main():
+        return 0
     for problem in table.problems:
         say(f"warning: {problem}")
     print(render(table, per_image=args.per_image))

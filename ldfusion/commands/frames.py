@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ldfusion.commands import values
-from ldfusion.commands.terminal import progress, say
+from ldfusion.commands.terminal import say
 from ldfusion.errors import InputError
+from ldfusion.jobs import progress
 
 if TYPE_CHECKING:
     from ldfusion.data.frame_folder import Clip, MaskMaker

@@ -10,29 +10,30 @@ method, alpha), and `ldfusion depth` and `ldfusion caption` do the rest for any 
 With --register the infrared image is brought onto the visible one first (see `ldfusion register`); where it has no data
 the visible luma stands in, which never darkens the result. A pair that cannot be registered is said so and fused as it
 came, and the exit code is 1.
-Results that are there are kept unless --overwrite is given. A folder is shared out over the processes of
-  accelerate launch -m ldfusion.cli fuse VISIBLE_DIR INFRARED_DIR -o OUT
+Results that are there are kept unless --overwrite is given.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ldfusion.commands import options
-from ldfusion.commands.batch import for_each, report_unmatched
-from ldfusion.commands.results import add_results, check_names, depth_files
+from ldfusion.commands import batches, options
 from ldfusion.commands.terminal import say
 from ldfusion.errors import InputError
+from ldfusion.io.records import RecordLog
+from ldfusion.jobs import Job, Result, Work, is_main
 
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
     from ldfusion.io.pairing import NamedPair
-    from ldfusion.types import FusionOutput, Pair
+    from ldfusion.types import FusionOutput, Pair, Registration
+
+CAPTIONS = "captions.jsonl"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,83 +48,59 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Fuse all pairs; 0 when every pair has its results, 1 when some could not be done."""
     from ldfusion.io.files import check_output_folder
-    from ldfusion.io.pairing import match_pairs
 
     options.check_method(args)
-    pairs = match_pairs(args.visible, args.infrared)
-    check_names(name for name, _, _ in pairs)
+    pairs = batches.read_pairs(args)
     check_output_folder(args.output)
-    report_unmatched(pairs)
     return fuse_pairs(pairs, args)
 
 
 def result_files(name: str, method: str = "ldfusion") -> list[Path]:
     """The files of one pair, relative to the output folder."""
+    from depth.files import depth_files
+
     depth = depth_files(name, Path("depth")) if method == "ldfusion" else []
     return [Path("fused", f"{name}.png"), *depth, Path("panels", f"{name}.png")]
 
 
-def fuse_pairs(pairs: Sequence[NamedPair], args: argparse.Namespace) -> int:
-    """Fuse pairs of files with the options of the command; of several processes each does its share."""
-    from accelerate import PartialState
-    from accelerate.utils import gather_object
-
-    from ldfusion.commands.captions import CaptionLog
-
-    options.choose_device(args.device)
-    state = PartialState()
-    captions = CaptionLog(args.output, state.process_index)
-    if state.is_main_process:
-        captions.merge()
-    state.wait_for_everyone()
-
-    done = captions.methods()
+def fuse_pairs(pairs: Mapping[str, NamedPair], args: argparse.Namespace) -> int:
+    """Fuse pairs of files by name with the options of the command."""
+    log = RecordLog(args.output / CAPTIONS)
+    job = Job(
+        pairs,
+        root=args.output,
+        outputs=lambda name: result_files(name, args.method),
+        overwrite=args.overwrite,
+        log=log,
+    ).check()
     if not args.overwrite:
-        _refuse_another_method(pairs, done, args)
-    todo = [
-        pair
-        for pair in pairs
-        if args.overwrite
-        or pair[0] not in done
-        or not all((args.output / file).exists() for file in result_files(pair[0], args.method))
-    ]
-    failed, unregistered = 0, 0
-    if todo:
-        read = _reader(args)
-        fuse = _pipeline(args, read) if args.method == "ldfusion" else _method(args, read)
-
-        def work(pair: NamedPair) -> None:
-            nonlocal unregistered
-            line = fuse(pair)
-            unregistered += line.get("registered") is False
-            if args.overwrite or pair[0] not in done:
-                captions.add(line)
-
-        share = todo[state.process_index :: state.num_processes]
-        failed = for_each(share, work, "pair", shown=state.is_main_process)
-
-    failures = sum(gather_object([failed]))  # returns when every process has done its share
-    strangers = sum(gather_object([unregistered]))
-    if state.is_main_process:
-        captions.merge()
-        _report(len(todo) - failures, len(pairs) - len(todo), failures, args.output)
-    # A process that ends with an error makes the launcher stop the others: none may leave before the merge is done.
-    state.wait_for_everyone()
-    return 1 if failures or strangers else 0
+        _refuse_another_method(pairs, log, args)
+    options.choose_device(args.device)
+    tally = job.run(lambda: _load(args))
+    if is_main():
+        say(f"{tally.words(f'{tally.done} fused')}; results in {args.output}")
+    return tally.exit_code
 
 
-def _refuse_another_method(pairs: Sequence[NamedPair], done: dict[str, str], args: argparse.Namespace) -> None:
+def _refuse_another_method(pairs: Mapping[str, NamedPair], log: RecordLog, args: argparse.Namespace) -> None:
     """Results of two methods must not be mixed in one folder.
 
     Raises:
         InputError: some of these pairs were fused by another method.
     """
-    others = [(name, done[name]) for name, _, _ in pairs if done.get(name, args.method) != args.method]
+    done = {name: line.get("method", "ldfusion") for name, line in log.records().items()}
+    others = [(name, done[name]) for name in pairs if done.get(name, args.method) != args.method]
     if others:
         raise InputError(
             f"{args.output} holds results of the method '{others[0][1]}' for {len(others)} of these pairs "
             f"({others[0][0]} ...); give another folder, or --overwrite to replace them"
         )
+
+
+def _load(args: argparse.Namespace) -> Work[NamedPair]:
+    """What fuses one pair."""
+    read = _reader(args)
+    return _pipeline(args, read) if args.method == "ldfusion" else _method(args, read)
 
 
 def _reader(args: argparse.Namespace) -> Callable[[NamedPair], Pair]:
@@ -146,12 +123,8 @@ def _reader(args: argparse.Namespace) -> Callable[[NamedPair], Pair]:
     return read
 
 
-def _registered(pair: Pair) -> dict[str, Any]:
-    return {} if pair.registration is None else {"registered": pair.registration.trusted}
-
-
-def _pipeline(args: argparse.Namespace, read: Callable[[NamedPair], Pair]) -> Callable[[NamedPair], dict[str, Any]]:
-    """What fuses one pair by the pipeline, writes its files and returns its line."""
+def _pipeline(args: argparse.Namespace, read: Callable[[NamedPair], Pair]) -> Work[NamedPair]:
+    """What fuses one pair by the pipeline."""
     import torch
 
     from ldfusion.io.preview import shrunk
@@ -159,10 +132,10 @@ def _pipeline(args: argparse.Namespace, read: Callable[[NamedPair], Pair]) -> Ca
     pipe = options.load_pipeline(args)
     options.check_guidance(pipe, args)
 
-    def fuse(files: NamedPair) -> dict[str, Any]:
-        name, pair = files[0], read(files)
+    def fuse(name: str, files: NamedPair) -> Result:
+        pair = read(files)
         sources = [shrunk(pair.visible[0]), shrunk(pair.infrared[0])]
-        registered = _registered(pair)
+        registration = pair.registration
         # A generator for each pair: its result depends neither on the others nor on how they are shared out.
         generator = torch.Generator().manual_seed(args.seed)
         output = pipe(
@@ -176,39 +149,44 @@ def _pipeline(args: argparse.Namespace, read: Callable[[NamedPair], Pair]) -> Ca
         )
         del pair  # 0.4 GB at 24 megapixels, before the files are encoded
         picture = _panel(sources, output)
-        _add(args, name, lambda folder: _write(folder, name, picture, output, pipe.twin.metric))
-        return {
+        record = {
             "name": name,
             "method": args.method,
             "caption": output.caption[0],
             "prompt": output.prompt[0],
             "seed": args.seed,
             "weights": pipe.weights_id,
-        } | registered
+        }
+        return _result(registration, record, lambda folder: _write(folder, name, picture, output, pipe.twin.metric))
 
     return fuse
 
 
-def _method(args: argparse.Namespace, read: Callable[[NamedPair], Pair]) -> Callable[[NamedPair], dict[str, Any]]:
+def _method(args: argparse.Namespace, read: Callable[[NamedPair], Pair]) -> Work[NamedPair]:
     """The same for every other method."""
     method = options.load_fusion(args)
     device = options.choose_device(args.device)
 
-    def fuse(files: NamedPair) -> dict[str, Any]:
-        name, pair = files[0], read(files)
+    def fuse(name: str, files: NamedPair) -> Result:
+        pair = read(files)
         fused = method(pair.visible.to(device), pair.infrared.to(device))[0].cpu()
-        _add(args, name, lambda folder: _write_fused(folder, name, pair, fused, args.method))
-        overlay = {} if args.alpha is None else {"alpha": args.alpha}
-        return {"name": name, "method": args.method} | overlay | _registered(pair)
+        record = {"name": name, "method": args.method} | ({} if args.alpha is None else {"alpha": args.alpha})
+
+        def write(folder: Path) -> None:
+            _write_fused(folder, name, pair, fused, args.method)
+            for file in set(result_files(name)) - set(result_files(name, args.method)):
+                (args.output / file).unlink(missing_ok=True)  # of another method, which is replaced
+
+        return _result(pair.registration, record, write)
 
     return fuse
 
 
-def _add(args: argparse.Namespace, name: str, make: Callable[[Path], object]) -> None:
-    files = result_files(name, args.method)
-    add_results(args.output, name, files, make, args.overwrite)
-    for file in set(result_files(name)) - set(files):  # of another method, which has been replaced
-        (args.output / file).unlink(missing_ok=True)
+def _result(found: Registration | None, record: dict[str, Any], write: Callable[[Path], object]) -> Result:
+    """The result of a pair; one that could not be registered has a flaw."""
+    if found is None:
+        return Result(write, record=record)
+    return Result(write, record=record | {"registered": found.trusted}, flawed=not found.trusted)
 
 
 def _write_fused(folder: Path, name: str, pair: Pair, fused: Tensor, method: str) -> None:
@@ -241,12 +219,3 @@ def _write(folder: Path, name: str, picture: Image.Image, output: FusionOutput, 
     write_depth(folder / "depth", name, enlarge(output.depth, *output.fused.shape[-2:]), metric)
     with atomic_write(folder / "panels" / f"{name}.png") as temporary:
         picture.save(temporary)
-
-
-def _report(fused: int, kept: int, failed: int, output: Path) -> None:
-    parts = [f"{fused} fused"]
-    if kept:
-        parts.append(f"{kept} kept from before (--overwrite makes them anew)")
-    if failed:
-        parts.append(f"{failed} failed")
-    say(f"{', '.join(parts)}; results in {output}")

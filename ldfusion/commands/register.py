@@ -19,11 +19,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ldfusion.commands import options
-from ldfusion.commands.batch import for_each, report_unmatched
-from ldfusion.commands.results import add_results
+from ldfusion.commands import batches, options
 from ldfusion.commands.terminal import say
 from ldfusion.errors import InputError
+from ldfusion.jobs import Job, Result, Work, is_main
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,26 +46,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Register all pairs; 0 when every pair is registered, 1 when some could not be."""
     from ldfusion.io.files import check_output_folder
-    from ldfusion.io.pairing import match_pairs
 
     _check_registration(args)
-    pairs = match_pairs(args.visible, args.infrared)
+    pairs = batches.read_pairs(args)
     check_output_folder(args.output)
-    report_unmatched(pairs)
-    todo = [pair for pair in pairs if args.overwrite or not _done(args.output, pair[0], args.flow)]
-    kept = len(pairs) - len(todo)
-    untrusted: list[str] = []
-    failed = 0
-    if todo:
-        registrar = _load_registrar(args)
+    options.choose_device(args.device)
 
-        def work(files: NamedPair) -> None:
-            if not _register(registrar, files, args):
-                untrusted.append(files[0])
+    def outputs(name: str) -> list[Path]:
+        """With the suffix of what is there, which only the infrared file itself could tell."""
+        suffix = ".tiff" if (args.output / result_files(name, False, ".tiff")[0]).exists() else ".png"
+        return result_files(name, args.flow, suffix)
 
-        failed = for_each(todo, work, "pair")
-    _report(len(todo) - failed - len(untrusted), kept, len(untrusted), failed, args.output)
-    return 1 if failed or untrusted else 0
+    job = Job(pairs, root=args.output, outputs=outputs, overwrite=args.overwrite)
+    tally = job.run(lambda: _load(args))
+    flawed = [f"{tally.flawed} could not be registered"] if tally.flawed else []
+    if is_main():
+        say(f"{tally.words(f'{tally.done - tally.flawed} registered', *flawed)}; results in {args.output}")
+    return tally.exit_code
 
 
 def result_files(name: str, flow: bool, suffix: str = ".png") -> list[Path]:
@@ -76,32 +72,30 @@ def result_files(name: str, flow: bool, suffix: str = ".png") -> list[Path]:
     return [Path("registered", f"{name}{suffix}"), *pictures, Path("transforms", f"{name}.json"), *dense]
 
 
-def _done(output: Path, name: str, flow: bool) -> bool:
-    return any(all((output / file).exists() for file in result_files(name, flow, s)) for s in (".png", ".tiff"))
-
-
-def _register(registrar: Registrar, files: NamedPair, args: argparse.Namespace) -> bool:
-    """Register one pair and write its files; whether the result is trusted."""
+def _load(args: argparse.Namespace) -> Work[NamedPair]:
+    """What registers one pair."""
     from ldfusion.io.image import read_infrared, read_raw, read_visible, stored_suffix
     from ldfusion.registration.methods import settle
 
-    name, visible_file, infrared_file = files
-    visible, infrared = read_visible(visible_file)[0][None], read_infrared(infrared_file)[None]
-    found = settle(registrar(visible, infrared), visible, infrared)
-    if not found.trusted:
-        say(
-            f"error: {name}: cannot be registered (score {found.score:.2f}): no transform brings the content of "
-            f"{infrared_file} onto {visible_file}; the infrared image is only resized"
+    registrar = _load_registrar(args)
+
+    def work(name: str, files: NamedPair) -> Result:
+        _, visible_file, infrared_file = files
+        visible, infrared = read_visible(visible_file)[0][None], read_infrared(infrared_file)[None]
+        found = settle(registrar(visible, infrared), visible, infrared)
+        if not found.trusted:
+            say(
+                f"error: {name}: cannot be registered (score {found.score:.2f}): no transform brings the content of "
+                f"{infrared_file} onto {visible_file}; the infrared image is only resized"
+            )
+        raw = read_raw(infrared_file)
+        return Result(
+            lambda folder: _write(folder, name, visible, infrared, raw, found, args.flow),
+            result_files(name, args.flow, stored_suffix(raw)),
+            flawed=not found.trusted,
         )
-    raw = read_raw(infrared_file)
-    add_results(
-        args.output,
-        name,
-        result_files(name, args.flow, stored_suffix(raw)),
-        lambda folder: _write(folder, name, visible, infrared, raw, found, args.flow),
-        args.overwrite,
-    )
-    return found.trusted
+
+    return work
 
 
 def _write(
@@ -131,17 +125,6 @@ def _write(
     ):
         with atomic_write(folder / kind / f"{name}.png") as temporary:
             picture.save(temporary)
-
-
-def _report(registered: int, kept: int, untrusted: int, failed: int, output: Path) -> None:
-    parts = [f"{registered} registered"]
-    if kept:
-        parts.append(f"{kept} kept from before (--overwrite makes them anew)")
-    if untrusted:
-        parts.append(f"{untrusted} could not be registered")
-    if failed:
-        parts.append(f"{failed} failed")
-    say(f"{', '.join(parts)}; results in {output}")
 
 
 def _add_registration(parser: argparse.ArgumentParser) -> None:

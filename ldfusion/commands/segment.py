@@ -13,10 +13,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ldfusion.commands import options
-from ldfusion.commands.batch import for_each, named_images
-from ldfusion.commands.results import add_results
-from ldfusion.commands.terminal import say
+from ldfusion.commands import batches, options
+from ldfusion.jobs import Result, Work
 
 if TYPE_CHECKING:
     from ldfusion.data.label_sets import LabelSet
@@ -41,37 +39,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Segment all images; 0 when every image has its results, 1 when some could not be done."""
-    from ldfusion.io.files import check_output_folder
+    return batches.run_images(args, outputs, lambda: _load(args))
 
-    images, missing = named_images(args.images)
-    check_output_folder(args.output)
-    files = {name: [Path("labels", f"{name}.png"), Path("overlay", f"{name}.png")] for name in images}
-    todo = [name for name in images if args.overwrite or not all((args.output / f).exists() for f in files[name])]
-    if len(todo) < len(images):
-        say(f"{len(images) - len(todo)} kept from before (--overwrite makes them anew)")
-    if not todo:
-        return 1 if missing else 0
-    device = options.choose_device(args.device)
 
+def outputs(name: str) -> list[Path]:
+    """The files of one image, relative to the output folder."""
+    return [Path("labels", f"{name}.png"), Path("overlay", f"{name}.png")]
+
+
+def _load(args: argparse.Namespace) -> Work[Path]:
+    """What segments one image."""
     from ldfusion.segmentation.network import load_segmenter
 
+    device = options.choose_device(args.device)
     network = load_segmenter(args.weights, device)
     _write_legend(args.output, network.classes)
 
-    def work(name: str) -> None:
-        from ldfusion.io.image import read_infrared, read_visible, write_png
+    def work(name: str, file: Path) -> Result:
+        from ldfusion.io.image import write_png
         from ldfusion.segmentation.overlay import overlay
 
-        image = read_infrared(images[name]) if args.modality == "infrared" else read_visible(images[name])[0]
+        image = batches.read_image(file, args.modality)
         labels = network.segment(image[None].to(device)).cpu()
 
-        def make(folder: Path) -> None:
-            write_png(folder / files[name][0], labels / 255)  # stored as round(255 x): the ids
-            write_png(folder / files[name][1], overlay(image[None], labels, network.classes)[0])
+        def write(folder: Path) -> None:
+            for file, picture in zip(
+                outputs(name), (labels / 255, overlay(image[None], labels, network.classes)[0]), strict=True
+            ):
+                write_png(folder / file, picture)  # the labels are stored as round(255 x): the ids
 
-        add_results(args.output, name, files[name], make, args.overwrite)
+        return Result(write)
 
-    return 1 if for_each(todo, work, "image") or missing else 0
+    return work
 
 
 def _write_legend(output: Path, classes: LabelSet) -> None:

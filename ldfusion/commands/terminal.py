@@ -1,12 +1,8 @@
-"""What the commands say: messages, errors and the progress bar, all on standard error."""
+"""What the commands say: messages and errors, all on standard error."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from typing import TypeVar
-
-Item = TypeVar("Item")
 
 
 def say(message: str) -> None:
@@ -18,14 +14,3 @@ def say(message: str) -> None:
         print(line, file=sys.stderr)
     else:
         bar.tqdm.write(line, file=sys.stderr)
-
-
-def progress(items: Iterable[Item], unit: str, shown: bool = True, total: int | None = None) -> Iterable[Item]:
-    """Iterate with a bar that shows rate and remaining time; nothing is drawn unless a person is watching.
-
-    Args:
-        total: how many items there will be, where they cannot be counted beforehand.
-    """
-    from tqdm import tqdm
-
-    return tqdm(items, unit=unit, total=total, dynamic_ncols=True, disable=not (shown and sys.stderr.isatty()))

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ldfusion.commands import options, values
-from ldfusion.commands.terminal import progress, say
+from ldfusion.commands.terminal import say
 from ldfusion.errors import InputError
+from ldfusion.jobs import progress
 
 if TYPE_CHECKING:
     import torch

@@ -24,6 +24,7 @@ from ldfusion.io.files import images_by_stem, some
 from ldfusion.io.image import read_infrared, read_visible
 from ldfusion.io.pairing import NamedPair, match_pairs
 from ldfusion.io.size import match_infrared
+from ldfusion.jobs import share, together
 
 
 def evaluate_pairs(
@@ -33,6 +34,7 @@ def evaluate_pairs(
     metrics: Sequence[str] | None = None,
     device: str | torch.device = "cpu",
     convention: str = "plain",
+    shared: bool = False,
 ) -> EvaluationTable:
     """Evaluate the fused images of one or several methods against their sources.
 
@@ -46,6 +48,7 @@ def evaluate_pairs(
         metrics: columns, names of the convention; None for its default ones, ``["all"]`` for all of them.
         device: where to compute.
         convention: whose definitions, a name of `ldfusion.evaluation.conventions`.
+        shared: every process of a launcher calls this: each measures its share, and all get the whole table.
 
     Raises:
         InputError: an unknown metric or convention, a missing or empty folder, no matching names, or nothing that could
@@ -54,7 +57,7 @@ def evaluate_pairs(
     get_convention(convention).select(metrics)  # a wrong name is told before any folder is listed
     pairs = match_pairs(visible, infrared)
     files = {method: _fused_files(folder, pairs[0][0]) for method, folder in fused.items()}
-    return evaluate_files(files, pairs, metrics, device, convention, fused, pairs.report())
+    return evaluate_files(files, pairs, metrics, device, convention, fused, pairs.report(), shared)
 
 
 def evaluate_files(
@@ -65,6 +68,7 @@ def evaluate_files(
     convention: str = "plain",
     places: Mapping[str, object] | None = None,
     problems: Iterable[str] = (),
+    shared: bool = False,
 ) -> EvaluationTable:
     """`evaluate_pairs` of files from anywhere, under names of the caller's choice.
 
@@ -102,10 +106,13 @@ def evaluate_files(
                 problems.append(str(error))
         return _measure(table, images, sources, problems)
 
-    for (name, _, _), measured in zip(
-        pairs, over_images(work, pairs, parallel=torch.device(device).type == "cpu"), strict=True
-    ):
-        measured.enter(table, name)
+    own = share(pairs) if shared else pairs
+    values = over_images(work, own, parallel=torch.device(device).type == "cpu")
+    of_pairs = {name: measured for (name, _, _), measured in zip(own, values, strict=True)}
+    if shared:
+        of_pairs = {name: measured for part in together([of_pairs]) for name, measured in part.items()}
+    for name, _, _ in pairs:
+        of_pairs[name].enter(table, name)
     if not any(scores.rows for scores in table.methods.values()):
         raise InputError(f"nothing could be evaluated: {'; '.join(table.problems[:1])}")
     return table

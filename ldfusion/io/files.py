@@ -64,6 +64,29 @@ def images_by_stem(folder: str | Path) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+def named_images(arguments: Sequence[Path]) -> tuple[dict[str, Path], list[Path]]:
+    """The image files that arguments name, files or folders of them, by stem.
+
+    Returns:
+        Stem -> file, and the arguments that are not there.
+
+    Raises:
+        InputError: none is there, a folder without images, or two images of one stem.
+    """
+    missing = [path for path in arguments if not path.exists()]
+    if len(missing) == len(arguments):
+        raise InputError(f"{missing[0]}: no such file or folder")
+    found: dict[str, Path] = {}
+    for path in arguments:
+        if path in missing:
+            continue
+        for name, file in (images_by_stem(path) if path.is_dir() else {path.stem: path}).items():
+            if name in found:
+                raise InputError(f"{found[name]} and {file} have the same name; give their results different folders")
+            found[name] = file
+    return found, missing
+
+
 def check_output_folder(path: str | Path) -> Path:
     """Create the folder (parents too) and prove by a probe file that it can be written, before any work is done.
 

@@ -1,7 +1,7 @@
-"""``captions.jsonl``: one line a pair, how it was fused and what is said of it.
+"""A log of named records in a result folder, ``captions.jsonl`` of ``ldfusion fuse`` for instance: one line a name.
 
 Several processes may work on one folder: each appends to a part file of its own, so that nobody writes to a file of
-another; one process merges the parts when all are done, or at the start of the next run when this one was killed.
+another; one process merges the parts when all are done, those of a killed run when the next one is.
 """
 
 from __future__ import annotations
@@ -14,58 +14,60 @@ from typing import Any
 from ldfusion.errors import WorkError
 from ldfusion.io.files import atomic_write
 
-CAPTIONS = "captions.jsonl"
-PART = ".captions-{rank}.jsonl"
 
-
-class CaptionLog:
-    """The caption lines of a result folder.
+class RecordLog:
+    """JSON lines with a ``name`` each.
 
     Args:
-        root: the folder.
-        rank: number of this process.
+        file: the log.
     """
 
-    def __init__(self, root: Path, rank: int = 0) -> None:
-        self.root = root
-        self._part = root / PART.format(rank=rank)
+    def __init__(self, file: Path) -> None:
+        self.file = file
 
-    def methods(self) -> dict[str, str]:
-        """How each pair that has its line in ``captions.jsonl`` was fused; without a word of it by ``ldfusion``."""
-        return {line["name"]: line.get("method", "ldfusion") for line in _read(self.root / CAPTIONS)}
+    def records(self) -> dict[str, dict[str, Any]]:
+        """The lines by their names, those of the parts too."""
+        return {line["name"]: line for file in (self.file, *self._parts()) for line in _read(file)}
 
-    def add(self, line: Mapping[str, Any]) -> None:
-        """Append one line, with at least a ``name``, to the part of this process.
+    def add(self, line: Mapping[str, Any], rank: int = 0) -> None:
+        """Append one line, with at least a ``name``, to the part of process number ``rank``.
 
         Raises:
             WorkError: it could not be written; the part then holds what it held before.
         """
         try:
-            with self._part.open("ab", buffering=0) as part:
+            with self._part(rank).open("ab", buffering=0) as part:
                 end = part.tell()
                 text = _dump(line).encode("utf-8")
                 if part.write(text) != len(text):
                     part.truncate(end)
                     raise OSError("no space left for the whole line")
         except OSError as error:
-            raise WorkError(f"cannot write {self.root / CAPTIONS}: {error.strerror or error}") from error
+            raise WorkError(f"cannot write {self.file}: {error.strerror or error}") from error
 
     def merge(self) -> None:
-        """Bring all parts into ``captions.jsonl``: one line a name, the newest, sorted by name.
+        """Bring all parts into the log: one line a name, the newest, sorted by name.
 
         Only one process may do this, while no other writes.
 
         Raises:
             WorkError: the file could not be written; it and the parts are then as they were.
         """
-        parts = sorted(self.root.glob(PART.format(rank="*")), key=lambda part: part.stat().st_mtime_ns)
+        parts = self._parts()
         if not parts:
             return
-        lines = {line["name"]: line for file in (self.root / CAPTIONS, *parts) for line in _read(file)}
-        with atomic_write(self.root / CAPTIONS) as temporary:
+        lines = self.records()
+        with atomic_write(self.file) as temporary:
             temporary.write_text("".join(_dump(lines[name]) for name in sorted(lines)), encoding="utf-8")
         for part in parts:
             part.unlink()
+
+    def _parts(self) -> list[Path]:
+        """The parts that are there, the oldest first."""
+        return sorted(self.file.parent.glob(self._part("*").name), key=lambda part: part.stat().st_mtime_ns)
+
+    def _part(self, rank: int | str) -> Path:
+        return self.file.with_name(f".{self.file.stem}-{rank}{self.file.suffix}")
 
 
 def _dump(line: Mapping[str, Any]) -> str:
