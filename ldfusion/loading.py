@@ -14,9 +14,8 @@ from ldfusion.io.exif import read_exif
 from ldfusion.io.image import display_of, read_visible
 from ldfusion.io.notices import notice
 from ldfusion.io.radiometric import ThermalImage, read_thermal
-from ldfusion.io.size import match_infrared, resize
-from ldfusion.io.thermal import Limits, ThermalOptions
-from ldfusion.registration.warp import apply_registration, fill_invalid
+from ldfusion.io.thermal import ThermalOptions
+from ldfusion.registration.align import align
 from ldfusion.types import Pair, Registration
 
 if TYPE_CHECKING:
@@ -37,8 +36,7 @@ def load_pair(
             what the infrared image shows, and that laid on it by the camera's own geometry.
         infrared: the infrared image, of any kind that `ldfusion.io.radiometric.read_thermal` reads.
         name: what the pair is called; the visible file's stem by default.
-        registrar: brings the infrared image onto the visible one; where it has no data, the visible luma stands in
-            (see `ldfusion.registration.warp.fill_invalid`). A result that is not trusted leaves it as it came, resized.
+        registrar: brings the infrared image onto the visible one, see `ldfusion.registration.align.align`.
         options: unit, gain and page of the infrared file.
 
     Raises:
@@ -57,12 +55,10 @@ def load_pair(
     if is_grey:
         notice(f"{visible} has no colour: its grey values are used for red, green and blue, and the result is grey")
     display, limits = display_of(thermal, str(visible if infrared is None else infrared), options.limits)
-    if found is None and registrar is not None:
-        from ldfusion.registration.methods import settle
-
-        found = registrar(colour, display[None])
-        found = found if found.trusted else settle(found, colour, display[None])
-    return _assemble(name, colour, is_grey, thermal, display[None], limits, found, read_exif(visible))
+    degrees = torch.from_numpy(np.array(thermal.values))[None, None] if thermal.celsius else None
+    size = (int(display.shape[-2]), int(display.shape[-1]))
+    pair = Pair(name, colour, display[None], is_grey, size, found, degrees, limits, read_exif(visible))
+    return align(pair, registrar)
 
 
 def _photo_inside(file: str | Path, thermal: ThermalImage, twice: bool) -> tuple[Tensor, Registration | None] | None:
@@ -84,29 +80,3 @@ def _photo_inside(file: str | Path, thermal: ThermalImage, twice: bool) -> tuple
         raise InputError(f"{file}: its photo and its infrared image do not overlap; give both images of a pair")
     shift = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]], dtype=np.float64)
     return cut, Registration(shift @ thermal.placement, "affine", 1.0, True)
-
-
-def _assemble(
-    name: str,
-    colour: Tensor,
-    is_grey: bool,
-    thermal: ThermalImage,
-    display: Tensor,
-    limits: Limits | None,
-    found: Registration | None,
-    exif: bytes,
-) -> Pair:
-    size = (int(display.shape[-2]), int(display.shape[-1]))
-    whole = (int(colour.shape[-2]), int(colour.shape[-1]))
-    degrees = torch.from_numpy(np.array(thermal.values))[None, None] if thermal.celsius else None
-    if found is not None and found.trusted:
-        # bilinear sampling would cost a twentieth of the spatial frequency of the fused image
-        warped, mask = apply_registration(found, display, whole, "bicubic")
-        infrared = fill_invalid(warped.clamp(0, 1), mask, colour)
-        if degrees is not None:
-            degrees = torch.where(mask, apply_registration(found, degrees, whole)[0], torch.nan)
-    else:
-        infrared = match_infrared(colour, display, name)
-        if degrees is not None:
-            degrees = resize(degrees, whole)
-    return Pair(name, colour, infrared, is_grey, size, found, degrees, limits, exif)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,10 +26,7 @@ from ldfusion.io.convert import from_batch, to_batch
 from ldfusion.io.size import match_infrared
 from ldfusion.language.text import TextEncoder
 from ldfusion.language.tokenizer import check_prompt
-from ldfusion.loading import load_pair
 from ldfusion.types import FusionOutput, ImageInput
-
-__all__ = ["LDFusionPipeline", "load_component", "load_pair"]
 
 OUTPUT_TYPES = ("pt", "np", "pil")
 DEFAULT_TIMESTEPS = list(TIMESTEPS)  # a list, as it comes back from a saved configuration
@@ -102,7 +98,11 @@ class LDFusionPipeline(DiffusionPipeline):
                 f"weights '{source}': neither a folder nor a model that could be had from the hub "
                 f"({str(error).splitlines()[0]}); without --weights the embedded default is used"
             ) from error
-        pipe.weights_id = f"embedded:{_digest(folder)}" if source is None else str(source)
+        pipe.weights_id = (
+            f"embedded:{weights.digest(*(folder / name for name in pipe.components))[:8]}"
+            if source is None
+            else str(source)
+        )
         return pipe
 
     def describe(
@@ -227,19 +227,11 @@ def load_component(name: str, folder: Path) -> nn.Module:
         "text_encoder": TextEncoder,
         "captioner": DepthCaptioner,
     }
+    if name in classes:
+        module: nn.Module = weights.load(classes[name], name, folder)
+        return module
     try:
-        if name in classes:
-            module: nn.Module = classes[name].from_pretrained(folder, use_safetensors=True)
-            return module
         estimator = load_estimator(folder)
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: cannot be loaded as '{name}': {str(error).splitlines()[0]}") from error
     return estimator.network if isinstance(estimator, StudentEstimator) else estimator.get_submodule("model")
-
-
-def _digest(folder: Path) -> str:
-    """Eight hexadecimal digits that name the weights below a folder."""
-    digest = hashlib.sha256()
-    for file in sorted(folder.rglob("*.safetensors")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:8]

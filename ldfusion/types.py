@@ -55,12 +55,12 @@ class Registration:
 
 @dataclass(frozen=True)
 class Pair:
-    """One visible and one infrared image on the same pixel grid.
+    """One visible and one infrared image, on the same pixel grid once they are aligned.
 
     Attributes:
         name: what the pair is called in results and messages.
         visible: RGB (1, 3, H, W) float32 in [0, 1].
-        infrared: (1, 1, H, W) float32 in [0, 1].
+        infrared: (1, 1, H, W) float32 in [0, 1]; of any size until `ldfusion.registration.align.align` has seen it.
         visible_is_grey: the visible file has no colour; its one channel is repeated.
         infrared_size: (height, width) of the infrared file before it was resized to the visible image.
         registration: how the infrared image was brought onto the visible one; None: it was only resized.

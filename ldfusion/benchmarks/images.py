@@ -6,7 +6,6 @@ images of other weights from being taken for these.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from ldfusion.fusion.methods import DEFAULT, METHODS, load_method
 from ldfusion.io.files import atomic_write, check_output_folder, images_by_stem
 from ldfusion.io.image import write_png
 from ldfusion.io.notices import notice
-from ldfusion.pipeline import load_pair
+from ldfusion.registration.align import load_pair
 
 WEIGHTS_FILE = "weights.txt"
 
@@ -104,10 +103,7 @@ def _check_weights(method: str, folder: Path, weights: str | None) -> None:
     own = {DEFAULT: Path(weights or embedded.FOLDER), "seafusion": embedded.FOLDER / "seafusion"}
     if method not in own:
         return
-    digest = hashlib.sha256()
-    for file in sorted(own[method].rglob("*.safetensors")):
-        digest.update(file.read_bytes())
-    note = f"{digest.hexdigest()[:16]}\n" if own[method].is_dir() else f"{weights}\n"
+    note = f"{embedded.digest(own[method])}\n" if own[method].is_dir() else f"{weights}\n"
     file = folder / WEIGHTS_FILE
     if next(folder.glob("*.png"), None) is None:
         with atomic_write(file) as temporary:

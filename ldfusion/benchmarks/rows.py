@@ -17,7 +17,8 @@ from ldfusion.data.catalog import PairFiles, select_pairs
 from ldfusion.data.labels import read_captions, read_depth_label, teacher_of
 from ldfusion.data.pairs import build_dataset, validation_loader
 from ldfusion.io.size import resize
-from ldfusion.pipeline import LDFusionPipeline, load_pair
+from ldfusion.pipeline import LDFusionPipeline
+from ldfusion.registration.align import load_pair
 from ldfusion.training.stages.fusion import FusionStage
 
 

@@ -104,14 +104,15 @@ def _write(
     from ldfusion.io.files import atomic_write
     from ldfusion.io.image import stored_suffix, write_png, write_stored
     from ldfusion.io.size import resize
+    from ldfusion.registration.align import align_stored, resample
     from ldfusion.registration.files import write_flow, write_transform
     from ldfusion.registration.pictures import edge_panel, five_panels
-    from ldfusion.registration.warp import apply_registration, matrix_to_flow, warp_array
+    from ldfusion.registration.warp import matrix_to_flow, registration_points
 
     size = (visible.shape[-2], visible.shape[-1])
-    after, mask = apply_registration(found, infrared, size)
+    after, mask = resample(infrared, registration_points(found, size))
     before = resize(infrared, size)
-    write_stored(folder / "registered" / f"{name}{stored_suffix(raw)}", warp_array(raw, found, size))
+    write_stored(folder / "registered" / f"{name}{stored_suffix(raw)}", align_stored(raw, found, size))
     write_png(folder / "valid" / f"{name}.png", mask[0].float())
     write_transform(folder / "transforms" / f"{name}.json", found)
     if flow:

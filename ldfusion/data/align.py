@@ -27,8 +27,9 @@ from ldfusion.errors import InputError
 from ldfusion.io.files import atomic_write, check_output_folder
 from ldfusion.io.image import read_infrared, read_visible, write_png
 from ldfusion.io.size import match_infrared
+from ldfusion.registration.align import place, resample
 from ldfusion.registration.rig import Rig, block_surfaces, fit_rig, pair_shift
-from ldfusion.registration.warp import Size, apply_registration, fill_invalid, flow_points, resize_matrix
+from ldfusion.registration.warp import Size, flow_points, registration_points, resize_matrix
 from ldfusion.types import Registration
 
 ESTIMATES = "alignment.json"
@@ -153,8 +154,9 @@ def _aligned(visible: Tensor, stored: Tensor, flow: Tensor) -> Tensor:
     grid = flow_points(torch.zeros(2, *size))
     in_own = (points[..., :2] - grid).permute(2, 0, 1).float()
     registration = Registration(resize_matrix(own, size), "flow", 1.0, True, in_own)
-    warped, seen = apply_registration(registration, stored, size, "bicubic")
-    return fill_invalid(warped.clamp(0, 1), seen, visible)
+    warped, seen = resample(stored, registration_points(registration, size))
+    # no feather: a set is moved by a few pixels, and what its borders show is data
+    return place(warped.clamp(0, 1), seen, visible, seen.float())
 
 
 def _mirror(source: Path, target: Path, replaced: Iterable[Path]) -> None:

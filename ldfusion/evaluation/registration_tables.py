@@ -29,8 +29,9 @@ from ldfusion.evaluation.registration_baselines import EccRegistrar, LightGlueRe
 from ldfusion.evaluation.report import method_cells, plain
 from ldfusion.evaluation.suite import evaluate_tensors
 from ldfusion.io.files import atomic_write
-from ldfusion.pipeline import LDFusionPipeline, load_pair
+from ldfusion.pipeline import LDFusionPipeline
 from ldfusion.registration import Registrar, load_registrar
+from ldfusion.registration.align import load_pair
 
 REGISTRARS: dict[str, Callable[[], Registrar]] = {
     "identity": lambda: load_registrar("identity"),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ldfusion.fusion.guided import box_mean
 from ldfusion.io.color import luma
+from ldfusion.io.filters import box_mean
 
 STILL = 2.0
 """Grey levels of 255: a pixel is static where the mean change around it stays below this in both sources."""

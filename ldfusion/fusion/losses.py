@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from depth.losses import ssi_loss
-from ldfusion.fusion.guided import box_mean, local_contrast
 from ldfusion.io.color import luma, rgb_to_ycbcr
+from ldfusion.io.filters import box_mean, local_contrast
 
 
 def sobel(image: Tensor) -> Tensor:

@@ -19,20 +19,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ldfusion.fusion.guided import box_mean
 from ldfusion.fusion.methods import FusionMethod
 from ldfusion.fusion.sentence import SentenceFusion
-from ldfusion.io.color import luma
 from ldfusion.io.size import match_infrared
 from ldfusion.io.video_pair import FramePair, PairedVideo
 from ldfusion.io.video_writer import VideoWriter
+from ldfusion.registration.align import feather, place
 from ldfusion.registration.temporal import ClipRegistration
-from ldfusion.registration.warp import fill_invalid
 
 PRIMING = 5
 """Frames from all over a clip that its registration starts from."""
-FEATHER = 12
-"""Pixels inside the border of a registered infrared frame over which it comes in."""
 SENTENCE_EVERY = 10.0
 """Seconds of video between two captions."""
 _TAKEN_UP = 1.0  # time constant in seconds with which a new sentence takes effect
@@ -81,7 +77,7 @@ class VideoFuser:
     _feature: Tensor | None = field(default=None, init=False)
     _time: float = field(default=0.0, init=False)
     _mask: Tensor | None = field(default=None, init=False)
-    _soft: Tensor | None = field(default=None, init=False)
+    _weight: Tensor | None = field(default=None, init=False)
 
     @torch.no_grad()
     def __call__(self, pair: FramePair) -> FusedFrame:
@@ -115,11 +111,9 @@ class VideoFuser:
         return found
 
     def _filled(self, infrared: Tensor, mask: Tensor, visible: Tensor) -> Tensor:
-        """The visible luma where there is no infrared, faded into it over `FEATHER` pixels: no seam is seen."""
         if mask is not self._mask:  # the same object as long as the transform stays
-            self._mask, self._soft = mask, (2 * box_mean(mask.float(), FEATHER) - 1).clamp(0, 1).to(infrared.device)
-        assert self._soft is not None
-        return torch.lerp(luma(visible), fill_invalid(infrared, mask, visible), self._soft)
+            self._mask, self._weight = mask, feather(mask).to(infrared.device)
+        return place(infrared, mask, visible, self._weight)
 
     def _guide(self, method: SentenceFusion, visible: Tensor, infrared: Tensor, now: float) -> None:
         due = not self.sentences or (method.prompt is None and now >= self.sentences[-1][0] + SENTENCE_EVERY)

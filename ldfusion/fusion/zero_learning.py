@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from ldfusion.errors import InputError
 from ldfusion.fusion.classical import alpha_blend
-from ldfusion.fusion.guided import box_mean, guided_filter
 from ldfusion.fusion.methods import check_alpha
 from ldfusion.fusion.vgg import VGGActivity, find_vgg19
 from ldfusion.io.color import luma, with_luma
+from ldfusion.io.filters import box_mean, guided_filter
 from ldfusion.io.notices import notice
 from ldfusion.io.size import filter_tiled
 

@@ -21,10 +21,11 @@ from torch import Tensor
 
 from ldfusion.errors import InputError
 from ldfusion.io.size import match_infrared
+from ldfusion.registration.align import resample
 from ldfusion.registration.edges import edge_agreement
 from ldfusion.registration.methods import Registrar
 from ldfusion.registration.polish import polish
-from ldfusion.registration.warp import Matrix, corners, inside, sample, sampling_points, transform_points
+from ldfusion.registration.warp import Matrix, corners, inside, sampling_points, transform_points
 
 Corners = NDArray[np.float64]
 """(4, 2): where the corners of the infrared frame lie in the visible one, pixels (x, y)."""
@@ -187,9 +188,9 @@ class ClipRegistration:
             self._applied = moved
             source = (int(infrared.shape[-2]), int(infrared.shape[-1]))
             points = sampling_points(matrix_of(moved, source), size, infrared.device)
-            self._grid = points, inside(points, source)[None, None]
+            self._grid = points, inside(points, source)[None, None]  # the same mask as long as the transform stays
         points, mask = self._grid
-        return sample(infrared, points), mask
+        return resample(infrared, points)[0].clamp(0, 1), mask
 
     def _fallen(self, visible: Tensor, warped: Tensor, mask: Tensor) -> bool:
         agreement = edge_agreement(visible, warped, mask)

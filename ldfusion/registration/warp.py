@@ -2,7 +2,7 @@
 
 ``warped(x) = moving(M^-1 x)`` for a matrix M that takes moving pixels to fixed pixels, pixel centres at integers, and
 ``warped(x) = moving(x + flow(x))`` for a flow in pixels, (x, y) order. A fixed pixel is valid where its whole bilinear
-footprint lies inside the moving image; what is put elsewhere is the caller's choice (see `fill_invalid`).
+footprint lies inside the moving image; what is put elsewhere is the caller's choice (see `registration.align`).
 
 Normalised coordinates run from -1 at the centre of the first pixel to 1 at the centre of the last one, as
 `torch.nn.functional.grid_sample` has them with ``align_corners=True``.
@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ldfusion.io.color import luma
 from ldfusion.types import Registration
 
 Matrix = NDArray[np.float64]
@@ -190,42 +189,12 @@ def registration_points(registration: Registration, size: Size) -> Tensor:
     return flow_points(registration.flow)
 
 
-def apply_registration(
-    registration: Registration, infrared: Tensor, size: Size, mode: str = "bilinear"
-) -> tuple[Tensor, Tensor]:
-    """Warp the infrared image (B, C, h, w) onto the visible grid; ``mode`` as in `sample`.
+def apply_registration(registration: Registration, infrared: Tensor, size: Size) -> tuple[Tensor, Tensor]:
+    """Warp the infrared image (B, C, h, w) onto the visible grid, bilinearly.
 
     Returns:
         (B, C, H, W), border repeated outside, and the (1, 1, H, W) bool mask of the pixels it covers.
     """
     points = registration_points(registration, size)
     mask = inside(points, (infrared.shape[-2], infrared.shape[-1]))[None, None]
-    return sample(infrared, points.to(infrared.device), mode), mask
-
-
-def fill_invalid(infrared: Tensor, mask: Tensor, visible: Tensor) -> Tensor:
-    """Give the pixels without infrared data the luma of the visible image.
-
-    Where both inputs agree, every fusion rule returns what they agree on: the fused image keeps the brightness of the
-    visible one there and is never darkened by missing data.
-
-    Args:
-        infrared: warped, (B, 1, H, W) in [0, 1].
-        mask: (1 or B, 1, H, W) bool, True where there are infrared data.
-        visible: (B, 3, H, W) in [0, 1].
-    """
-    return torch.where(mask.to(infrared.device), infrared, luma(visible))
-
-
-def warp_array(array: NDArray[Any], registration: Registration, size: Size) -> NDArray[Any]:
-    """Warp an image as it is stored, (h, w) or (h, w, C) of any dtype; channels and dtype are kept, outside is 0."""
-    channels = array[..., None] if array.ndim == 2 else array
-    # float64 holds every integer of a file exactly
-    image = torch.from_numpy(np.ascontiguousarray(channels.astype(np.float64).transpose(2, 0, 1)))[None]
-    warped, mask = apply_registration(registration, image, size)
-    result = torch.where(mask, warped, 0.0)[0].permute(1, 2, 0).numpy()
-    if array.dtype.kind in "ui":
-        limits = np.iinfo(array.dtype)
-        result = np.clip(np.rint(result), limits.min, limits.max)
-    result = result.astype(array.dtype)
-    return result[..., 0] if array.ndim == 2 else result
+    return sample(infrared, points.to(infrared.device)), mask

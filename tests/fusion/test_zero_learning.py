@@ -13,10 +13,10 @@ from torch import Tensor
 
 from ldfusion.errors import InputError
 from ldfusion.fusion import vgg, zero_learning
-from ldfusion.fusion.guided import box_mean
 from ldfusion.fusion.methods import FusionMethod, load_method
 from ldfusion.fusion.zero_learning import VARIANTS, ZeroLearningFusion, base_weights, histogram_saliency, look_up
 from ldfusion.io.color import luma, rgb_to_ycbcr
+from ldfusion.io.filters import box_mean
 
 
 def golden_pair() -> tuple[Tensor, Tensor]:

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ldfusion.io.color import luma
 from ldfusion.registration import warp
 from ldfusion.types import Registration
 
@@ -89,29 +88,6 @@ def test_points_and_corners() -> None:
     expected = cv2.perspectiveTransform(warp.corners((60, 80))[None], HOMOGRAPHY)[0]
     assert np.allclose(moved, expected)
     assert warp.corners((60, 80))[2].tolist() == [79, 59]
-
-
-def test_fill_never_darkens() -> None:
-    visible, infrared = torch.rand(1, 3, 40, 40), torch.rand(1, 1, 40, 40)
-    mask = torch.zeros(1, 1, 40, 40, dtype=torch.bool)
-    mask[..., :20] = True
-    filled = warp.fill_invalid(infrared, mask, visible)
-    assert torch.equal(filled[..., :20], infrared[..., :20])
-    assert torch.equal(filled[..., 20:], luma(visible)[..., 20:])
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_stored_images_keep_channels_and_depth(dtype: type, channels: int) -> None:
-    rng = np.random.default_rng(1)
-    array = (rng.random((40, 50, channels)) * (60000 if dtype == np.uint16 else 255)).astype(dtype)
-    array = array[..., 0] if channels == 1 else array
-    shift = np.array([[1.0, 0, 4], [0, 1, 2], [0, 0, 1]])
-    warped = warp.warp_array(array, Registration(shift, "affine", 1.0, True), (40, 50))
-    assert warped.dtype == array.dtype and warped.shape == array.shape
-    # float32 sampling positions: below the rounding of an integer, visible in a float
-    assert np.allclose(warped[2:, 4:], array[:-2, :-4], rtol=0, atol=1e-3 if dtype == np.float32 else 0)
-    assert not warped[:2].any() and not warped[:, :4].any()
 
 
 def test_flow_registration_warps_and_checks_its_size() -> None:

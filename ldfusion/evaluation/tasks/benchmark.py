@@ -38,7 +38,8 @@ from ldfusion.fusion.methods import load_method
 from ldfusion.io.files import atomic_write, check_output_folder
 from ldfusion.io.image import read_visible, write_png
 from ldfusion.io.size import resize
-from ldfusion.pipeline import LDFusionPipeline, load_pair
+from ldfusion.pipeline import LDFusionPipeline
+from ldfusion.registration.align import load_pair
 from ldfusion.segmentation.network import SegmentationNetwork, load_segmenter
 from ldfusion.training.overrides import split_overrides
 from ldfusion.weights import component_folder

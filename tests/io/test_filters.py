@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import torch
 
-from ldfusion.fusion.guided import box_mean, guided_filter, local_contrast
+from ldfusion.io.filters import box_mean, guided_filter, local_contrast
 
 
 def golden_pair() -> tuple[torch.Tensor, torch.Tensor]:
