@@ -16,6 +16,9 @@ from typing import Any
 
 from ldfusion.errors import InputError
 
+_CHECKOUT = Path(__file__).resolve().parents[1] / "configs"
+"""Where the shipped configurations lie in a checkout; a wheel has them inside the package."""
+
 
 @dataclass
 class DataConfig:
@@ -231,8 +234,34 @@ def check_arguments(function: Callable[..., Any], given: Mapping[str, Any], wher
     check_keys(given, known, where)
 
 
+def shipped() -> dict[str, Path]:
+    """The configurations that come with the program by their names: ``fusion``, ``tiny/fusion`` and so on."""
+    folder = next(folder for folder in (Path(__file__).with_name("configs"), _CHECKOUT) if folder.is_dir())
+    found = {file.relative_to(folder).with_suffix("").as_posix(): file for file in sorted(folder.rglob("*.yaml"))}
+    return {name: file for name, file in found.items() if not name.startswith("accelerate/")}
+
+
+def find(name: str | Path) -> Path:
+    """A configuration file: the file of that path, else one of `shipped`, from whatever folder.
+
+    Args:
+        name: a path, or the name of a shipped one, with or without ``configs/`` and ``.yaml``.
+
+    Raises:
+        InputError: there is none.
+    """
+    given = Path(name)
+    if given.is_file():
+        return given
+    known = shipped()
+    word = given.as_posix().removeprefix("configs/").removesuffix(".yaml")
+    if word not in known:
+        raise InputError(f"{name}: no such configuration file, and no shipped one; {nearest(word, known)}")
+    return known[word]
+
+
 def load(path: str | Path, overrides: Iterable[str] = ()) -> Experiment:
-    """Read a configuration file and apply ``section.key=value`` overrides.
+    """Read a configuration, see `find`, and apply ``section.key=value`` overrides.
 
     Raises:
         InputError: missing file, invalid YAML, unknown key (the nearest known one is named) or a value of a wrong type.
@@ -241,9 +270,7 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> Experiment:
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
-    file = Path(path)
-    if not file.is_file():
-        raise InputError(f"{file}: no such configuration file")
+    file = find(path)
     try:
         given = OmegaConf.load(file)
         if not OmegaConf.is_dict(given):

@@ -2,36 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
-
-def main(argv: list[str] | None = None) -> int:
-    """Parse, load the configuration, train, print the last validation's figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--config", required=True, action="append", help="file of configs/; several are trained in turn"
-    )
-    parser.add_argument("overrides", nargs="*", help="section.key=value, e.g. data.root=PATH train.steps=2000")
-    args = parser.parse_intermixed_args(argv)
-
-    from ldfusion.config import load
-    from ldfusion.errors import InputError, WorkError
-
-    try:
-        experiments = [load(config, args.overrides) for config in args.config]
-        from ldfusion.training.loop import train, train_once
-
-        for experiment in experiments[:-1]:
-            train_once(experiment)
-        figures = train(experiments[-1])
-    except (InputError, WorkError) as error:
-        print(f"train: {error}", file=sys.stderr)
-        return error.exit_code
-    for name, value in figures.items():
-        print(f"{name}: {value:.4f}")
-    return 0
-
+from ldfusion.training.__main__ import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ldfusion.config import DataConfig, Experiment, TrainConfig, check_arguments, dump, load, nearest
+from ldfusion.config import DataConfig, Experiment, TrainConfig, check_arguments, dump, load, nearest, shipped
 from ldfusion.errors import InputError
 from ldfusion.training.stages import STAGES
 
@@ -184,3 +184,15 @@ def test_accelerate_understands_its_files(name: str, repository: Path) -> None:
     config = load_config_from_file(str(repository / "configs" / "accelerate" / f"{name}.yaml"))
     assert config.use_cpu is (name == "cpu")
     assert str(config.distributed_type).endswith("MULTI_GPU" if name == "multi-gpu" else "NO")
+
+
+def test_a_shipped_configuration_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("fusion", "fusion.yaml", "configs/fusion.yaml", "tiny/fusion"):
+        assert load(name).stage == "fusion"
+    assert set(shipped()) == {str(file.relative_to(ROOT / "configs").with_suffix("")) for file in RECIPES}
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "fusion.yaml").write_text("stage: text\n")
+    assert load("configs/fusion.yaml").stage == "text"  # a file that is there comes first
+    with pytest.raises(InputError, match="no shipped one; did you mean 'seafusion'"):
+        load("configs/seafusions.yaml")

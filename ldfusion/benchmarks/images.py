@@ -6,12 +6,16 @@ images of other weights from being taken for these.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import argparse
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from tqdm import tqdm
 
 from ldfusion import weights as embedded
+from ldfusion.benchmarks.base import add_data
 from ldfusion.config import nearest
 from ldfusion.data.catalog import PairFiles
 from ldfusion.errors import InputError
@@ -22,6 +26,9 @@ from ldfusion.io.notices import notice
 from ldfusion.registration.align import load_pair
 
 WEIGHTS_FILE = "weights.txt"
+
+ROWS = ("mean", "maximum", "maximum-stretched", "laplacian", "zero-learning", "seafusion", "ldfusion")
+"""The fusion methods that are compared."""
 
 Images = dict[str, Path]
 """Name of a pair -> file of its fused image; pairs may be missing."""
@@ -110,3 +117,32 @@ def _check_weights(method: str, folder: Path, weights: str | None) -> None:
             temporary.write_text(note, encoding="utf-8")
     elif not file.is_file() or file.read_text(encoding="utf-8") != note:
         raise InputError(f"{folder} holds images of other weights of '{method}'; remove them or give another folder")
+
+
+def add_rows(parser: argparse.ArgumentParser) -> None:
+    """Which images a table is made of."""
+    add_data(parser)
+    parser.add_argument("--methods", nargs="*", default=ROWS, help="fusion methods (default: %(default)s)")
+    parser.add_argument(
+        "--fused",
+        action="append",
+        default=[],
+        metavar="NAME=DIR",
+        help="images made elsewhere, STEM.png or dataset_STEM.png; again for every further row",
+    )
+    parser.add_argument(
+        "--save",
+        type=Path,
+        metavar="DIR",
+        help="keep the methods' images, as DIR/METHOD/dataset_STEM.png, and use them",
+    )
+
+
+@contextmanager
+def images_folder(kept: Path | None) -> Iterator[Path]:
+    """The folder of the images: the given one, or one that goes with the run."""
+    if kept is not None:
+        yield kept
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)

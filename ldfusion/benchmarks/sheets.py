@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ldfusion.benchmarks.images import Images
-from ldfusion.benchmarks.rows import validation_pairs
+from ldfusion.benchmarks.base import validation_pairs
+from ldfusion.benchmarks.images import Images, add_rows, image_rows, images_folder
 from ldfusion.config import nearest
 from ldfusion.data.catalog import PairFiles, find_pairs
 from ldfusion.errors import InputError, LDFusionError
-from ldfusion.io.files import atomic_write
+from ldfusion.io.files import atomic_write, check_output_folder, named_folders
 from ldfusion.io.image import read_visible
 from ldfusion.io.notices import notice
 from ldfusion.io.sheet import CELL, Row, contact_sheet
@@ -125,3 +126,23 @@ def _row(pair: PairFiles, rows: Mapping[str, Images], crop: bool) -> Row:
         down, right = window(size, SHOWN.get(pair.name, (0.5, 0.5)))
         pictures = [None if picture is None else picture[:, down, right] for picture in pictures]
     return pair.name, pictures
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_rows(parser)
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", required=True, help="PNG; several are numbered")
+    parser.add_argument(
+        "--pairs", nargs="+", metavar="STEM", help="validation pairs, or dataset/STEM of any (default: twelve)"
+    )
+    parser.add_argument("--crop", action="store_true", help="a window of each pair at full resolution")
+
+
+def run(args: argparse.Namespace) -> str:
+    """Make the images and the sheets, and return the sheets' names."""
+    if args.output.is_dir() or args.output.suffix.lower() != ".png":
+        raise InputError(f"-o {args.output}: give a PNG file")
+    check_output_folder(args.output.parent)
+    pairs = shown_pairs(args.data, args.pairs)
+    with images_folder(args.save) as folder:
+        rows = image_rows(pairs, args.methods, named_folders(args.fused), folder, args.weights)
+        return "\n".join(map(str, write_sheets(pairs, rows, args.output, args.crop)))

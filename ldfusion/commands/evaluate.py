@@ -77,8 +77,9 @@ def run(args: argparse.Namespace) -> int:
     """Print the table; 0 when every pair was evaluated, 1 when some could not be."""
     from ldfusion.evaluation.report import render
     from ldfusion.evaluation.suite import evaluate_pairs
+    from ldfusion.io.files import named_folders
 
-    fused = methods(args.fused)
+    fused = named_folders(args.fused)
     outputs = _outputs(args)
     measure_tasks = _prepare_tasks(args, fused) if args.tasks is not None else None
     table = evaluate_pairs(
@@ -168,28 +169,6 @@ def _segmenters(
         else:
             common = load_segmenter(word)
     return own, common
-
-
-def methods(given: list[str]) -> dict[str, Path]:
-    """Method names and their folders from ``NAME=DIR`` words; without a name the folder gives it.
-
-    Raises:
-        InputError: a folder that is not there, or two methods of one name.
-    """
-    found: dict[str, Path] = {}
-    for word in given:
-        name, separator, rest = word.partition("=")
-        path = Path(rest) if separator and not Path(word).exists() else Path(word)
-        if not path.exists():
-            raise InputError(f"{path}: no such file or folder")
-        if path == Path(word):
-            name = path.stem if path.is_file() else path.resolve().name
-        if not name:
-            raise InputError(f"--fused {word}: write it as NAME=DIR")
-        if name in found:
-            raise InputError(f"--fused: two methods are called '{name}'; tell them apart with NAME=DIR")
-        found[name] = path
-    return found
 
 
 def _outputs(args: argparse.Namespace) -> dict[str, Path]:

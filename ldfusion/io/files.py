@@ -87,6 +87,28 @@ def named_images(arguments: Sequence[Path]) -> tuple[dict[str, Path], list[Path]
     return found, missing
 
 
+def named_folders(given: list[str]) -> dict[str, Path]:
+    """Names and their folders from ``NAME=DIR`` words; without a name the folder gives it.
+
+    Raises:
+        InputError: a folder that is not there, or two methods of one name.
+    """
+    found: dict[str, Path] = {}
+    for word in given:
+        name, separator, rest = word.partition("=")
+        path = Path(rest) if separator and not Path(word).exists() else Path(word)
+        if not path.exists():
+            raise InputError(f"{path}: no such file or folder")
+        if path == Path(word):
+            name = path.stem if path.is_file() else path.resolve().name
+        if not name:
+            raise InputError(f"--fused {word}: write it as NAME=DIR")
+        if name in found:
+            raise InputError(f"--fused: two methods are called '{name}'; tell them apart with NAME=DIR")
+        found[name] = path
+    return found
+
+
 def check_output_folder(path: str | Path) -> Path:
     """Create the folder (parents too) and prove by a probe file that it can be written, before any work is done.
 

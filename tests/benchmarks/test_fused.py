@@ -9,14 +9,22 @@ import pytest
 import torch
 from PIL import Image
 
-from ldfusion.benchmarks import fused, main
+from ldfusion.benchmarks import images, main
 from ldfusion.io.image import write_png
 
 CHEAP = ["--methods", "mean", "maximum", "maximum-stretched"]
 
 
 def test_the_rows_by_default() -> None:
-    assert fused.ROWS == ("mean", "maximum", "maximum-stretched", "laplacian", "zero-learning", "seafusion", "ldfusion")
+    assert images.ROWS == (
+        "mean",
+        "maximum",
+        "maximum-stretched",
+        "laplacian",
+        "zero-learning",
+        "seafusion",
+        "ldfusion",
+    )
 
 
 def test_three_tables_a_file_and_a_sheet(two_sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

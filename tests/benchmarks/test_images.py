@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from ldfusion import weights as embedded
+from ldfusion.benchmarks.base import validation_pairs
 from ldfusion.benchmarks.images import given_images, image_rows, made_images
-from ldfusion.benchmarks.rows import validation_pairs
 from ldfusion.errors import InputError
 from ldfusion.fusion.classical import mean_fusion
 from ldfusion.fusion.seafusion import GRDBFusionNetwork

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from ldfusion.benchmarks import sheets
-from ldfusion.benchmarks.rows import validation_pairs
+from ldfusion.benchmarks.base import validation_pairs
 from ldfusion.benchmarks.sheets import PAIRS_A_SHEET, SHOWN, shown_pairs, window, write_sheets
 from ldfusion.errors import InputError
 from ldfusion.io.image import read_infrared, write_png

@@ -43,7 +43,7 @@ def test_objects_of_real_pairs() -> None:
     root = Path(os.environ.get("LDFUSION_DATA", "../shared/data"))
     if not (root / "pseudo_boxes.jsonl").is_file():
         pytest.skip("needs the real pairs: set LDFUSION_DATA to their folder")
-    from ldfusion.benchmarks.rows import validation_pairs
+    from ldfusion.benchmarks.base import validation_pairs
 
     boxes, detector = read_boxes(root / "pseudo_boxes.jsonl"), load_detector()
     found, truth = [], []

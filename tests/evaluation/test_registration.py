@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import torch
 
+from ldfusion.benchmarks.registration import registration_tables
+from ldfusion.benchmarks.registration_baselines import EccRegistrar, LightGlueRegistrar, SiftRegistrar
 from ldfusion.errors import InputError
 from ldfusion.evaluation.registration import (
     HEADING,
@@ -26,8 +28,6 @@ from ldfusion.evaluation.registration import (
     summary,
     warped_pairs,
 )
-from ldfusion.evaluation.registration_baselines import EccRegistrar, LightGlueRegistrar, SiftRegistrar
-from ldfusion.evaluation.registration_tables import registration_tables
 from ldfusion.registration import load_registrar
 from ldfusion.registration.warp import matrix_to_flow
 from ldfusion.types import Registration

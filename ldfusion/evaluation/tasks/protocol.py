@@ -1,10 +1,10 @@
 """The one protocol that every fusion method goes through: the same images, labels, networks and rules.
 
 Segmentation: intersection over union with a network re-trained for the method (the caller trains it, see
-`ldfusion.evaluation.tasks.benchmark`), or one for all. Detection: average precision of one detector for all. Depth: the
+`ldfusion.benchmarks.tasks`), or one for all. Detection: average precision of one detector for all. Depth: the
 fused image read by both estimators of a twin (`TwinDepth.fused`), a source by its own, against the teacher on real
 pairs and against the exact truth on rendered scenes; there also by estimators that were re-trained for the method
-(`ldfusion.evaluation.tasks.scenes`).
+(`ldfusion.benchmarks.task_scenes`).
 """
 
 from __future__ import annotations

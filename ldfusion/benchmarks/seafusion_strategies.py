@@ -6,14 +6,16 @@ one configuration and one seed is trained anew on the images of each, and its Io
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from ldfusion.benchmarks.base import add_data, add_run
+from ldfusion.benchmarks.overrides import split_overrides
 from ldfusion.config import Experiment, load
 from ldfusion.io.files import atomic_write, check_output_folder
 from ldfusion.training.loop import train_once
-from ldfusion.training.overrides import split_overrides
 
 STRATEGIES: dict[str, tuple[str, str]] = {
     "joint adaptive (full)": ("adaptive", ""),
@@ -30,7 +32,7 @@ STAGES = ("seafusion", "segmentation")
 Rows = dict[str, dict[str, float]]
 
 
-def compare_strategies(configs: dict[str, Path], output: Path, overrides: Sequence[str] = ()) -> Rows:
+def compare_strategies(configs: dict[str, str], output: Path, overrides: Sequence[str] = ()) -> Rows:
     """Train and judge every strategy; what an earlier call has finished with the same settings is not repeated.
 
     Args:
@@ -95,3 +97,16 @@ def strategy_table(rows: Rows) -> str:
         cells = [f"{figures[c]:.3f}" if c in figures else "n/a" for c in columns]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_data(parser)
+    parser.add_argument("--config", default="seafusion")
+    parser.add_argument("--segmentation-config", default="segmentation")
+    add_run(parser, "KEY=VALUE for both, or segmentation:KEY=VALUE for one")
+
+
+def run(args: argparse.Namespace) -> str:
+    """The table as text."""
+    configs = {"seafusion": args.config, "segmentation": args.segmentation_config}
+    return strategy_table(compare_strategies(configs, args.output, [f"data.root={args.data}", *args.overrides]))

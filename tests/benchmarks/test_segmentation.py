@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from ldfusion.benchmarks import main
+from ldfusion.benchmarks.segmentation import segmentation_table
 from ldfusion.errors import InputError
-from ldfusion.evaluation.segmentation import segmentation_table
 from ldfusion.segmentation.network import SegmentationNetwork
 
 

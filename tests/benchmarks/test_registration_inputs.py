@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from ldfusion.benchmarks import registration_inputs
+from ldfusion.benchmarks.registration_inputs import INPUTS, NETWORKS, PUBLISHED, relative, study, table
 from ldfusion.config import load
 from ldfusion.errors import InputError
-from ldfusion.training import registration_inputs
-from ldfusion.training.registration_inputs import INPUTS, NETWORKS, PUBLISHED, relative, study, table
 
 
 def test_the_published_settings_fit_both_recipes() -> None:

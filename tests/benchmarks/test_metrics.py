@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from ldfusion.benchmarks.metrics import compare, load_plain
 from ldfusion.errors import InputError
-from ldfusion.evaluation.metric_speed import compare, load_plain
 
 pytest.importorskip("scipy", reason="the plain reading needs SciPy")
 
@@ -27,28 +28,30 @@ def scene(height: int, width: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def test_the_plain_reading_gives_the_golden_values(
-    triple: Callable[[str], tuple[Tensor, Tensor, Tensor]], repository: Path
+    triple: Callable[[str], tuple[Tensor, Tensor, Tensor]],
 ) -> None:
-    times, (values, others) = compare([triple("arithmetic"), triple("smooth")], load_plain(repository))
+    times, (values, others) = compare([triple("arithmetic"), triple("smooth")], load_plain())
     assert times.difference < 1e-6
     assert values["VIF"] == pytest.approx(0.224328, abs=5.1e-7)
     assert others["Qabf"] == pytest.approx(0.308008, abs=5.1e-7)
 
 
-def test_both_programs_agree_on_odd_sizes(repository: Path) -> None:
-    times, rows = compare([scene(61, 83, 0), scene(131, 97, 1)], load_plain(repository))
+def test_both_programs_agree_on_odd_sizes() -> None:
+    times, rows = compare([scene(61, 83, 0), scene(131, 97, 1)], load_plain())
     assert times.difference < 1e-6 and len(rows) == 2
 
 
-def test_without_a_repository(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="run this from a checkout"):
-        load_plain(tmp_path)
+def test_without_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "ldfusion.benchmarks.plain_metrics", raising=False)
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    with pytest.raises(InputError, match="the plain reading needs SciPy"):
+        load_plain()
 
 
 @pytest.mark.slow
-def test_five_times_faster(repository: Path) -> None:
+def test_five_times_faster() -> None:
     images = [scene(480, 640, seed) for seed in range(6)]
-    plain = load_plain(repository)
+    plain = load_plain()
     compare(images[:1], plain)
     times, _ = compare(images, plain)
     assert times.difference < 1e-4

@@ -7,6 +7,7 @@ corners from where they belong, at the end of the clip and the worst on the way;
 
 from __future__ import annotations
 
+import argparse
 import math
 import resource
 import time
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ldfusion.benchmarks.base import add_data
 from ldfusion.errors import InputError
 from ldfusion.evaluation.registration import corner_error
 from ldfusion.evaluation.report import markdown
@@ -29,7 +31,7 @@ from ldfusion.io.video import VideoReader
 from ldfusion.io.video_pair import PairedVideo
 from ldfusion.io.video_writer import VideoWriter
 from ldfusion.registration.edges import edge_agreement
-from ldfusion.registration.methods import Registrar
+from ldfusion.registration.methods import Registrar, load_registrar
 from ldfusion.registration.temporal import ClipRegistration, matrix_of
 from ldfusion.registration.warp import Matrix, Size, invert, resize_matrix, valid_mask, warp_image
 
@@ -244,3 +246,17 @@ def _edges(both: PairedVideo, matrix: Matrix, seconds: float) -> float:
 
 def _clocks() -> tuple[float, float]:
     return time.perf_counter(), time.process_time()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_data(parser)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the videos")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each clip")
+    parser.add_argument("--registration", nargs="+", default=["edges", "refine"], help="methods, tried in turn")
+    parser.add_argument("--methods", nargs="+", default=["laplacian", "zero-learning", "ldfusion"])
+
+
+def run(args: argparse.Namespace) -> str:
+    """The table as text."""
+    methods, registrars = load_methods(args.methods), [load_registrar(name) for name in args.registration]
+    return render_rows(measure_clips(args.data, methods, registrars, args.seconds, args.output), args.seconds)

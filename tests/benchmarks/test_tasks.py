@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ldfusion.benchmarks.tasks import TaskBenchmark
 from ldfusion.config import DataConfig
 from ldfusion.data.pairs import build_dataset, collate
-from ldfusion.evaluation.tasks.benchmark import TaskBenchmark
 from ldfusion.fusion.methods import load_method
 
 pytest.importorskip("faster_coco_eval", reason="the extra `eval` is not installed")

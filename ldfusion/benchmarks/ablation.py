@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from ldfusion.benchmarks.base import add_run
 from ldfusion.config import check_keys, load
 from ldfusion.training.loop import train_once
 
@@ -81,3 +83,16 @@ def table(rows: dict[str, dict[str, float]]) -> str:
         cells = [f"{figures[c]:.3f}" if c in figures else "n/a" for c in COLUMNS]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", default="fusion")
+    parser.add_argument("--variants", help="names with semicolons between (default: all)")
+    add_run(parser)
+
+
+def run(args: argparse.Namespace) -> str:
+    """The table as text."""
+    args.output.mkdir(parents=True, exist_ok=True)
+    variants = VARIANTS if args.variants is None else args.variants.split(";")
+    return table(ablate(args.config, args.output, args.overrides, tuple(variants)))

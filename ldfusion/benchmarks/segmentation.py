@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
+from ldfusion.benchmarks.base import add_data
 from ldfusion.config import DataConfig
 from ldfusion.data.pairs import build_dataset, collate
 from ldfusion.errors import InputError
@@ -57,3 +59,14 @@ def segmentation_table(
         figures = [score.figures()["mIoU"], *(iou.get(each) for each in classes)]
         cells.append([name, source, *("-" if value is None else f"{100 * value:.1f}" for value in figures)])
     return markdown(cells)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_data(parser)
+    parser.add_argument("--networks", nargs="+", default=[""], help="folders (default: the embedded network)")
+    parser.add_argument("--sources", nargs="+", default=["visible", "infrared", "laplacian"], help="kinds of images")
+
+
+def run(args: argparse.Namespace) -> str:
+    """The table as text."""
+    return segmentation_table(args.data, args.networks, args.sources)

@@ -1,19 +1,19 @@
-"""The tables of `scripts/benchmark.py registration` and `registered-fusion`."""
+"""Registration methods on real and on warped pairs."""
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-import torch
-from torch import Tensor
 from tqdm import tqdm
 
+from ldfusion.benchmarks.base import add_data
+from ldfusion.benchmarks.registration_baselines import EccRegistrar, LightGlueRegistrar, SiftRegistrar
 from ldfusion.config import nearest
-from ldfusion.data.catalog import select_pairs
 from ldfusion.errors import InputError
 from ldfusion.evaluation.registration import (
     HEADING,
@@ -25,13 +25,9 @@ from ldfusion.evaluation.registration import (
     thread_count,
     warped_pairs,
 )
-from ldfusion.evaluation.registration_baselines import EccRegistrar, LightGlueRegistrar, SiftRegistrar
-from ldfusion.evaluation.report import method_cells, plain
-from ldfusion.evaluation.suite import evaluate_tensors
+from ldfusion.evaluation.report import plain
 from ldfusion.io.files import atomic_write
-from ldfusion.pipeline import LDFusionPipeline
 from ldfusion.registration import Registrar, load_registrar
-from ldfusion.registration.align import load_pair
 
 REGISTRARS: dict[str, Callable[[], Registrar]] = {
     "identity": lambda: load_registrar("identity"),
@@ -55,7 +51,6 @@ SETS = {
     "warped": "registered validation pairs, infrared under random homographies",
     "strangers": "no common content: visible and raw infrared of different validation stems (trusted = wrong)",
 }
-FUSION_METRICS = ("EN", "MI", "VIF", "SF", "SD", "Qabf")
 
 
 def _pairs(name: str, root: Path, limit: int) -> Iterable[TruePair]:
@@ -129,42 +124,16 @@ def registration_tables(
     return "\n\n".join([f"{unit} {threads} threads.", *blocks, *skipped])
 
 
-def registered_fusion_table(pipe: LDFusionPipeline, root: Path, limit: int = 0) -> str:
-    """Fusing the raw infrared of the validation stems with registration, against fusing the registered infrared.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_data(parser)
+    parser.add_argument("--methods", nargs="+", help="some of them (default: all)")
+    parser.add_argument("--sets", nargs="+", help="val, other, warped, strangers (default: all)")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--limit", type=int, default=0, help="pairs of each set (default: all)")
+    parser.add_argument("-o", "--output", type=Path, help="JSON file for the figures of every pair")
 
-    The first two rows are measured against the visible and the data set's registered infrared image. Metrics that
-    compare pixels (MI, VIF, Qabf) lose there by a shift of a pixel or two, so the third row measures the second one's
-    images against the infrared image they were fused from, as registered here. ``difference`` is that of the means to
-    the first row in percent.
-    """
-    registrar = load_registrar()
-    fused: dict[str, list[Tensor]] = {"registered infrared": [], "raw infrared, --register": []}
-    visible, infrared, aligned, names = [], [], [], []
-    trusted = 0
-    files = [f for f in select_pairs(root, ["roadscene"], "splits/val.txt", limit)]
-    for file in tqdm(files, unit="pair", disable=not sys.stderr.isatty()):
-        stem = file.name.split("/", 1)[1]
-        registered = load_pair(file.visible, file.infrared, file.name)
-        raw = load_pair(
-            file.visible, root / "roadscene" / "infrared_raw" / f"{stem}.png", file.name, registrar=registrar
-        )
-        trusted += raw.registration is not None and raw.registration.trusted
-        for name, pair in zip(fused, (registered, raw), strict=True):
-            generator = torch.Generator().manual_seed(0)
-            fused[name].append(pipe(pair.visible, pair.infrared, generator=generator).fused[0])
-        visible.append(registered.visible[0])
-        infrared.append(registered.infrared[0])
-        aligned.append(raw.infrared[0])
-        names.append(file.name)
-    table = evaluate_tensors(fused, visible, infrared, names, FUSION_METRICS)
-    own = {"the same, its own infrared": fused["raw infrared, --register"]}
-    table.methods.update(evaluate_tensors(own, visible, aligned, names, FUSION_METRICS).methods)
-    first, *others = table.methods.values()
-    cells = method_cells(table)
-    for name, row in zip(list(table.methods)[1:], others, strict=True):
-        change = []
-        for metric in FUSION_METRICS:
-            before, after = first.mean(metric), row.mean(metric)
-            change.append("n/a" if not before or after is None else f"{100 * (after / before - 1):+.1f}%")
-        cells.append([f"difference: {name}", "", *change])
-    return f"{plain(cells)}\n{trusted} of {len(files)} registrations trusted; the others are fused as they came"
+
+def run(args: argparse.Namespace) -> str:
+    """The tables as text."""
+    chosen = args.methods or list(REGISTRARS), args.sets or list(SETS)
+    return registration_tables(args.data, *chosen, args.threads, args.limit, args.output)

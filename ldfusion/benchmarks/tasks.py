@@ -10,6 +10,7 @@ a true mask, the objects to be detected are its connected parts (`mask_boxes`).
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from tqdm import tqdm
 
 from depth.estimator import load_estimator
 from depth.twin import TwinDepth
+from ldfusion.benchmarks.base import add_data, add_labels, add_run
+from ldfusion.benchmarks.overrides import split_overrides
+from ldfusion.benchmarks.task_scenes import JUDGED, SENSORS, Fuse, TrainingScenes, judged_scenes
 from ldfusion.config import DataConfig, Experiment, load
 from ldfusion.data.boxes import LEAST_PART, LabelBox, mask_boxes, read_boxes
 from ldfusion.data.catalog import PairFiles, catalog, select_pairs
@@ -32,7 +36,6 @@ from ldfusion.detection.base import load_detector
 from ldfusion.errors import InputError, LDFusionError
 from ldfusion.evaluation.report import markdown
 from ldfusion.evaluation.tasks.protocol import TASKS, TaskProtocol, TaskSample
-from ldfusion.evaluation.tasks.scenes import JUDGED, SENSORS, Fuse, TrainingScenes, judged_scenes
 from ldfusion.evaluation.tasks.scores import TaskScores, TaskTable
 from ldfusion.fusion.methods import load_method
 from ldfusion.io.files import atomic_write, check_output_folder
@@ -41,14 +44,13 @@ from ldfusion.io.size import resize
 from ldfusion.pipeline import LDFusionPipeline
 from ldfusion.registration.align import load_pair
 from ldfusion.segmentation.network import SegmentationNetwork, load_segmenter
-from ldfusion.training.overrides import split_overrides
 from ldfusion.weights import component_folder
 
 METHODS = (
     *("visible", "infrared", "mean", "maximum", "maximum-stretched", "laplacian"),
     *("zero-learning", "seafusion", "ldfusion"),
 )
-CONFIGS = {"segmentation": "configs/task-segmentation.yaml", "depth": "configs/task-depth.yaml"}
+CONFIGS = {"segmentation": "task-segmentation", "depth": "task-depth"}
 """What is trained anew for every method."""
 
 
@@ -252,3 +254,31 @@ def _is_true(files: PairFiles) -> bool:
 def _scaled(box: LabelBox, scale: float) -> LabelBox:
     x1, y1, x2, y2 = (scale * value for value in box.xyxy)
     return LabelBox(box.label, (x1, y1, x2, y2), box.seen, box.score)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_data(parser)
+    add_labels(parser, required=False)
+    parser.add_argument("--tasks", default="segmentation,detection,depth")
+    parser.add_argument("--methods", default=None, help="names with commas between (default: all)")
+    parser.add_argument("--detector", default=None, help="folder, torchvision:NAME or hub:ID (default: embedded)")
+    parser.add_argument("--train-limit", type=int, default=0, help="training pairs of the segmentation network; 0: all")
+    parser.add_argument("--scenes", type=int, default=32, help="rendered scenes of each light to judge depth by")
+    parser.add_argument("--train-scenes", type=int, default=128, help="the same, to re-train depth on; 0: not at all")
+    add_run(parser, "[segmentation:|depth:]KEY=VALUE words for the trainings")
+
+
+def run(args: argparse.Namespace) -> str:
+    """The table as text."""
+    benchmark = TaskBenchmark(
+        data=args.data,
+        output=args.output,
+        labels=args.labels,
+        overrides=args.overrides,
+        train_limit=args.train_limit,
+        scenes=args.scenes,
+        train_scenes=args.train_scenes,
+        tasks=args.tasks.split(","),
+        detector=args.detector,
+    )
+    return task_table(benchmark, METHODS if args.methods is None else tuple(args.methods.split(",")))

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from ldfusion.benchmarks.speed import pipeline_times, speed_table
 from ldfusion.errors import InputError
-from ldfusion.evaluation.speed import pipeline_times, speed_table
 from ldfusion.fusion.seafusion import GRDBFusionNetwork
 from ldfusion.pipeline import LDFusionPipeline
 

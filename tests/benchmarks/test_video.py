@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from ldfusion.benchmarks.registration_baselines import EccRegistrar
+from ldfusion.benchmarks.video import FrameByFrame, known_matrix, measure_clips, misalign, render_rows
 from ldfusion.errors import InputError
 from ldfusion.evaluation.registration import corner_error
-from ldfusion.evaluation.registration_baselines import EccRegistrar
-from ldfusion.evaluation.video import FrameByFrame, known_matrix, measure_clips, misalign, render_rows
 from ldfusion.fusion.methods import load_method
 from ldfusion.fusion.video import VideoFuser
 from ldfusion.io.video import Frame, VideoReader

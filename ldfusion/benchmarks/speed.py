@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 import statistics
 import time
@@ -132,3 +133,16 @@ def _rendered(shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
     scene = render_scene(0, light="night", size=size, registered=True)
     visible, infrared = (resize(torch.from_numpy(image)[None], shape) for image in (scene.visible, scene.infrared))
     return visible, infrared
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--size", default="640x480", help="WIDTHxHEIGHT of the pair")
+    parser.add_argument("--reference", default="640x480", help="WIDTHxHEIGHT that the GRDB network is timed at")
+    parser.add_argument("--threads", type=int, default=2)
+
+
+def run(args: argparse.Namespace) -> str:
+    """The table as text."""
+    return speed_table(
+        LDFusionPipeline.from_pretrained(args.weights), args.size, args.threads, reference=args.reference
+    )

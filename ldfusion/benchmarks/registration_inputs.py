@@ -9,11 +9,13 @@ the frame counts as people, so that pushing the image out of sight is not reward
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ldfusion.benchmarks.base import add_data, add_run
 from ldfusion.config import DataConfig, load
 from ldfusion.data.catalog import select_pairs
 from ldfusion.data.labels import read_labels
@@ -23,7 +25,7 @@ from ldfusion.io.files import atomic_write, check_output_folder
 from ldfusion.training.loop import train_once
 from ldfusion.training.stages.registration import PERSON
 
-NETWORKS = {"affine": "configs/registration-affine.yaml", "voxelmorph": "configs/registration-voxelmorph.yaml"}
+NETWORKS = {"affine": "registration-affine", "voxelmorph": "registration-voxelmorph"}
 INPUTS = ("grey", "contours", "masks-published")
 SHARE = 0.005
 """Least part of a frame that people take up for the pair to be used."""
@@ -140,3 +142,13 @@ def table(rows: Rows) -> str:
         cells += [f"{row['similarity']:.4f}", f"{row['before_px']:.1f}", f"{row['error_px']:.1f}"]
         lines.append(f"| {network} | {kind} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_data(parser)
+    add_run(parser, "of every run, e.g. train.steps=400")
+
+
+def run(args: argparse.Namespace) -> str:
+    """The table as text."""
+    return table(study(args.output, [f"data.root={args.data}", *args.overrides]))

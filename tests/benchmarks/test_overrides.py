@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from ldfusion.benchmarks.overrides import split_overrides
 from ldfusion.errors import InputError
-from ldfusion.training.overrides import split_overrides
 
 KINDS = ("seafusion", "segmentation")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import argparse
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from ldfusion.benchmarks.base import add_data
 from ldfusion.config import DataConfig
 from ldfusion.data.catalog import PairFiles, select_pairs
 from ldfusion.errors import InputError
@@ -67,35 +68,28 @@ def compare(images: Sequence[Triple], plain: PlainMetrics) -> tuple[MetricTimes,
     return MetricTimes(between - start, end - between, difference), rows
 
 
-def load_plain(repository: Path) -> PlainMetrics:
-    """The plain reading, which lives with the tests.
+def load_plain() -> PlainMetrics:
+    """The plain reading.
 
     Raises:
-        InputError: no repository there, or SciPy is missing.
+        InputError: SciPy is missing.
     """
-    file = repository / "tests" / "evaluation" / "plain_metrics.py"
-    if not file.is_file():
-        raise InputError(f"{file}: not there; run this from a checkout of the repository")
-    if importlib.util.find_spec("scipy") is None:
-        raise InputError("the plain reading needs SciPy; pip install 'ldfusion[dev]'")
-    spec = importlib.util.spec_from_file_location("plain_metrics", file)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    function: PlainMetrics = module.plain_metrics
-    return function
+    try:
+        from ldfusion.benchmarks.plain_metrics import plain_metrics
+    except ImportError as error:
+        raise InputError("the plain reading needs SciPy; pip install 'ldfusion[dev]'") from error
+    return plain_metrics
 
 
-def metric_table(root: Path, repository: Path, threads: int, limit: int = 0) -> str:
+def metric_table(root: Path, threads: int, limit: int = 0) -> str:
     """Means of the six metrics over all validation pairs, LLVIP too, and both programs' times.
 
     Args:
         root: folder of the data sets.
-        repository: checkout that holds the tests.
         threads: of both programs.
         limit: first pairs only; 0: all.
     """
-    plain = load_plain(repository)
+    plain = load_plain()
     torch.set_num_threads(threads)
     data = DataConfig(root=str(root))
     pairs = select_pairs(root, ["roadscene", "msrs", "llvip"], data.val_split, limit)
@@ -126,3 +120,14 @@ def _codes(files: PairFiles) -> Triple:
     pair = load_pair(files.visible, files.infrared, files.name)
     fused = laplacian_fusion(pair.visible, pair.infrared)
     return luma_codes(fused[0]), luma_codes(pair.visible[0]), luma_codes(pair.infrared[0])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_data(parser)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--limit", type=int, default=0, help="first pairs only")
+
+
+def run(args: argparse.Namespace) -> str:
+    """The table as text."""
+    return metric_table(args.data, args.threads, args.limit)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from ldfusion.benchmarks.task_scenes import FIRST_TRAINED, HELD_OUT, JUDGED, TrainingScenes, judged_scenes
 from ldfusion.data.catalog import select_pairs
 from ldfusion.data.labels import read_depth_label
 from ldfusion.errors import InputError
-from ldfusion.evaluation.tasks.scenes import FIRST_TRAINED, HELD_OUT, JUDGED, TrainingScenes, judged_scenes
 from ldfusion.io.color import luma
 from ldfusion.io.image import read_infrared, read_visible
 
