@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ldfusion.loading import load_pair
     from ldfusion.pipeline import LDFusionPipeline
-    from ldfusion.registration.align import load_pair
     from ldfusion.types import FusionOutput
 
 __version__ = "0.1.0"
@@ -19,7 +19,7 @@ __all__ = ["FusionOutput", "LDFusionPipeline", "__version__", "load_pair"]
 _HOMES = {
     "FusionOutput": "ldfusion.types",
     "LDFusionPipeline": "ldfusion.pipeline",
-    "load_pair": "ldfusion.registration.align",
+    "load_pair": "ldfusion.loading",
 }
 
 

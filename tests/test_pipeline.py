@@ -9,8 +9,8 @@ from PIL import Image
 
 from depth.estimator import enlarge
 from ldfusion.errors import InputError
+from ldfusion.loading import load_pair
 from ldfusion.pipeline import LDFusionPipeline, load_component
-from ldfusion.registration.align import load_pair
 from ldfusion.types import FusionOutput
 
 

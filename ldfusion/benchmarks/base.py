@@ -40,7 +40,7 @@ def validation_pairs(root: Path) -> list[PairFiles]:
 
 def read_validation(root: Path) -> Iterator[tuple[PairFiles, Pair]]:
     """`validation_pairs`, read."""
-    from ldfusion.registration.align import load_pair
+    from ldfusion.loading import load_pair
 
     for files in validation_pairs(root):
         yield files, load_pair(files.visible, files.infrared, files.name)

@@ -23,7 +23,7 @@ from ldfusion.fusion.methods import DEFAULT, METHODS, load_method
 from ldfusion.io.files import atomic_write, check_output_folder, images_by_stem
 from ldfusion.io.image import write_png
 from ldfusion.io.notices import notice
-from ldfusion.registration.align import load_pair
+from ldfusion.loading import load_pair
 
 WEIGHTS_FILE = "weights.txt"
 

@@ -24,7 +24,7 @@ from ldfusion.evaluation.report import markdown, method_cells
 from ldfusion.evaluation.suite import luma_codes
 from ldfusion.evaluation.table import EvaluationTable
 from ldfusion.fusion.classical import laplacian_fusion
-from ldfusion.registration.align import load_pair
+from ldfusion.loading import load_pair
 
 Triple = tuple[Tensor, Tensor, Tensor]
 PlainMetrics = Callable[[Any, Any, Any], dict[str, float]]

@@ -15,9 +15,9 @@ from ldfusion.data.catalog import select_pairs
 from ldfusion.evaluation.metrics import SIX
 from ldfusion.evaluation.report import method_cells, plain
 from ldfusion.evaluation.suite import evaluate_tensors
+from ldfusion.loading import load_pair
 from ldfusion.pipeline import LDFusionPipeline
 from ldfusion.registration import load_registrar
-from ldfusion.registration.align import load_pair
 
 
 def registered_fusion_table(pipe: LDFusionPipeline, root: Path, limit: int = 0) -> str:

@@ -19,7 +19,7 @@ from ldfusion.io.image import read_visible
 from ldfusion.io.notices import notice
 from ldfusion.io.sheet import CELL, Row, contact_sheet
 from ldfusion.io.size import resize
-from ldfusion.registration.align import load_pair
+from ldfusion.loading import load_pair
 
 SHOWN = {
     "roadscene/FLIR_00233": (0.45, 0.60),  # day: a red car, lights

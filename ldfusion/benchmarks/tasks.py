@@ -41,8 +41,8 @@ from ldfusion.fusion.methods import load_method
 from ldfusion.io.files import atomic_write, check_output_folder
 from ldfusion.io.image import read_visible, write_png
 from ldfusion.io.size import resize
+from ldfusion.loading import load_pair
 from ldfusion.pipeline import LDFusionPipeline
-from ldfusion.registration.align import load_pair
 from ldfusion.segmentation.network import SegmentationNetwork, load_segmenter
 from ldfusion.weights import component_folder
 

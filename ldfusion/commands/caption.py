@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     pairs = batches.read_pairs(args)
     pipe = options.load_pipeline(args)
 
-    from ldfusion.registration.align import load_pair
+    from ldfusion.loading import load_pair
 
     def work(name: str, files: NamedPair) -> Result:
         loaded = load_pair(files[1], files[2])

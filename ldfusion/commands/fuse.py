@@ -105,8 +105,8 @@ def _load(args: argparse.Namespace) -> Work[NamedPair]:
 
 def _reader(args: argparse.Namespace) -> Callable[[NamedPair], Pair]:
     """What reads one pair, and with ``--register`` registers it."""
+    from ldfusion.loading import load_pair
     from ldfusion.registration import load_registrar
-    from ldfusion.registration.align import load_pair
 
     register = getattr(args, "register", False)  # `ldfusion demo` has no such option
     registrar = load_registrar(device=options.choose_device(args.device)) if register else None

@@ -13,7 +13,7 @@ from ldfusion.errors import InputError
 from ldfusion.fusion.classical import mean_fusion
 from ldfusion.fusion.seafusion import GRDBFusionNetwork
 from ldfusion.io.image import read_visible, write_png
-from ldfusion.registration.align import load_pair
+from ldfusion.loading import load_pair
 
 
 def test_made_images_are_the_method_s_and_are_kept(

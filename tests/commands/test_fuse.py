@@ -21,7 +21,7 @@ from ldfusion.commands import options
 from ldfusion.commands.fuse import result_files
 from ldfusion.fusion.methods import METHODS, load_method
 from ldfusion.fusion.tone import TONES
-from ldfusion.registration.align import load_pair
+from ldfusion.loading import load_pair
 
 
 def words(pairs: Path, weights: str, *more: str) -> list[str]:

@@ -38,7 +38,7 @@ def test_objects_of_real_pairs() -> None:
     pytest.importorskip("faster_coco_eval", reason="the extra `eval` is not installed")
     from ldfusion.evaluation.tasks.detection import average_precision, truth_of
     from ldfusion.fusion.classical import mean_fusion
-    from ldfusion.registration.align import load_pair
+    from ldfusion.loading import load_pair
 
     root = Path(os.environ.get("LDFUSION_DATA", "../shared/data"))
     if not (root / "pseudo_boxes.jsonl").is_file():

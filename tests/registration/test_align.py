@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ldfusion.io.color import luma
 from ldfusion.io.image import read_infrared, read_raw, write_png, write_stored
-from ldfusion.registration.align import FEATHER, align, align_stored, feather, load_pair, place
+from ldfusion.loading import load_pair
+from ldfusion.registration.align import FEATHER, align, align_stored, feather, place
 from ldfusion.registration.warp import valid_mask
 from ldfusion.types import Pair, Registration
 
