@@ -16,6 +16,7 @@ from ldfusion.io.color import luma
 from ldfusion.io.video import Frame
 from ldfusion.io.video_pair import FramePair
 from ldfusion.pipeline import LDFusionPipeline
+from ldfusion.registration import align
 from ldfusion.registration.temporal import ClipRegistration
 from ldfusion.types import Registration
 
@@ -50,11 +51,11 @@ def test_registered_frames_are_warped_and_filled_with_visible_luma() -> None:
     fuser = VideoFuser(load_method("mean"), clip)
     (pair,) = pairs(1)
     frame = fuser(pair)
-    inside = 20 + video.FEATHER
+    inside = 20 + align.FEATHER
     expected = pair.infrared.tensor()[..., inside - 20 : 44]
     torch.testing.assert_close(frame.infrared[..., inside:], expected, atol=1e-5, rtol=0)
     # in between both are mixed, the infrared ever more
-    grey, thermal = luma(frame.visible)[..., 20:inside], pair.infrared.tensor()[..., : video.FEATHER]
+    grey, thermal = luma(frame.visible)[..., 20:inside], pair.infrared.tensor()[..., : align.FEATHER]
     share = ((frame.infrared[..., 20:inside] - grey) * (thermal - grey)).sum(-2) / ((thermal - grey) ** 2).sum(-2)
     assert (share.diff() > 0).all() and 0 < share.min() < 0.15 and 0.85 < share.max() < 1
     torch.testing.assert_close(frame.infrared[..., :20], luma(frame.visible)[..., :20])
