@@ -64,11 +64,17 @@ WIDER: tuple[tuple[float, float, float, float], ...] = (
 """Starts (shift x, y in half visible widths, angle in radians, scale) that are tried where those do not succeed."""
 
 
+_LARGEST = 6.0
+"""Area of the infrared picture at most, in areas of the visible one."""
+
+
 def working_sizes(visible: Size, infrared: Size, octave: int) -> tuple[Size, Size]:
     """Sizes of both pictures at an octave: the visible one's longer side, and the infrared one where it just covers."""
     factor = BASE * 2**octave / max(visible)
     fixed = (max(8, round(visible[0] * factor)), max(8, round(visible[1] * factor)))
     cover = max(fixed[0] / infrared[0], fixed[1] / infrared[1])
+    # of a much thinner shape than the visible one, it would grow beyond any bound
+    cover = min(cover, math.sqrt(_LARGEST * fixed[0] * fixed[1] / (infrared[0] * infrared[1])))
     return fixed, (max(8, round(infrared[0] * cover)), max(8, round(infrared[1] * cover)))
 
 

@@ -57,6 +57,13 @@ _FEWEST = 30
 """Matches below which nothing is fitted."""
 _SURE = 0.4
 """Agreement at which no further start is tried."""
+_SHORT = 128
+"""Working pixels that the short side of a thin picture has if its area allows: fewer cells tell nothing across it."""
+_AREA = 2**18
+"""Working pixels at most."""
+_VIEW_AREA = 3.2 * _AREA
+"""Pixels at which an infrared image is shown at most: one of a much thinner shape would have to be enlarged beyond any
+bound to cover the visible one."""
 _SCALE = 2.0
 """Residual in pixels of the size that is worked at, at which a match has lost half its weight."""
 
@@ -109,7 +116,7 @@ class RefineRegistrar:
     def __call__(self, visible: Tensor, infrared: Tensor) -> Registration:
         """See `Registrar`."""
         fixed: Size = (visible.shape[-2], visible.shape[-1])
-        size = working_size(fixed, min(self.working_size, 2 * max(fixed)))
+        size = plan(fixed, self.working_size)
         visible, infrared = visible.to(self.device), infrared.to(self.device)
         described = self._describe(resize(visible, size), "visible")
         best: Estimate | None = None
@@ -153,7 +160,8 @@ class RefineRegistrar:
         cover = max(size[0] / moving[0], size[1] / moving[1])
         found = []
         for scale in self.scales:
-            view = working_size(moving, max(moving) * cover * scale)
+            most = math.sqrt(_VIEW_AREA / (moving[0] * moving[1]))
+            view = working_size(moving, max(moving) * min(cover * scale, most))
             described = self._describe(resize(infrared, view), "infrared")
             matrix, support = ransac(mutual_matches(visible, described), threshold=3.0 * STRIDE)
             found.append(Estimate(matrix @ resize_matrix(moving, view), support))
@@ -189,6 +197,19 @@ class RefineRegistrar:
         if found is None:
             return Estimate(start, 0.0)
         return Estimate(found, agreement(visible, self._warped(infrared, found, size)))
+
+
+def plan(size: Size, longer: float) -> Size:
+    """(height, width) a visible image is worked on at: bounded in area whatever its shape, so that memory is bounded.
+
+    Args:
+        size: of the visible image.
+        longer: its longer side then; thin pictures get more, and nothing is enlarged more than twice.
+    """
+    scale = min(longer / max(size), 2.0)
+    if min(size) * scale < _SHORT:
+        scale = max(scale, min(_SHORT / min(size), 2.0, math.sqrt(_AREA / (size[0] * size[1]))))
+    return working_size(size, max(size) * min(scale, math.sqrt(_AREA / (size[0] * size[1]))))
 
 
 def working_size(size: Size, longer: float) -> Size:
