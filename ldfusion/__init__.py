@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ldfusion.loading import load_pair
+    from ldfusion.output import FusionOutput
     from ldfusion.pipeline import LDFusionPipeline
-    from ldfusion.types import FusionOutput
 
 __version__ = "0.1.0"
 __all__ = ["FusionOutput", "LDFusionPipeline", "__version__", "load_pair"]
 
 _HOMES = {
-    "FusionOutput": "ldfusion.types",
+    "FusionOutput": "ldfusion.output",
     "LDFusionPipeline": "ldfusion.pipeline",
     "load_pair": "ldfusion.loading",
 }

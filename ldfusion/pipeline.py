@@ -19,16 +19,18 @@ from depth.twin import TwinDepth
 from ldfusion import weights
 from ldfusion.diffusion.features import TIMESTEPS, FeatureExtractor, pipeline_noise
 from ldfusion.errors import InputError
+from ldfusion.fusion.base import check_output_type, prepare, small_copies
 from ldfusion.fusion.decoder import FusionDecoder
 from ldfusion.fusion.fuser import Fuser
+from ldfusion.fusion.guidance import Guidance, GuidedFrames
 from ldfusion.fusion.tone import Tone, tone_controls
-from ldfusion.io.convert import from_batch, to_batch
-from ldfusion.io.size import match_infrared
+from ldfusion.io.convert import from_batch
 from ldfusion.language.text import TextEncoder
 from ldfusion.language.tokenizer import check_prompt
-from ldfusion.types import FusionOutput, ImageInput
+from ldfusion.output import FusionOutput
+from ldfusion.registration.methods import Registrar
+from ldfusion.types import Images, Pair
 
-OUTPUT_TYPES = ("pt", "np", "pil")
 DEFAULT_TIMESTEPS = list(TIMESTEPS)  # a list, as it comes back from a saved configuration
 
 
@@ -45,6 +47,7 @@ class LDFusionPipeline(DiffusionPipeline):
         timesteps: noise levels that features are taken at, counted from 1.
     """
 
+    name = "ldfusion"
     model_cpu_offload_seq = "depth_visible->depth_infrared->captioner->text_encoder->denoiser->decoder"
 
     def __init__(
@@ -76,6 +79,7 @@ class LDFusionPipeline(DiffusionPipeline):
         for part in (self.fuser, self.twin, text_encoder, captioner):
             part.requires_grad_(False).eval()
         self.weights_id = "unsaved"
+        self.guidance = Guidance()
 
     @classmethod
     def from_pretrained(cls, source: str | Path | None = None, **kwargs: Any) -> LDFusionPipeline:
@@ -113,43 +117,89 @@ class LDFusionPipeline(DiffusionPipeline):
         return found
 
     @torch.no_grad()
-    def caption(self, visible: ImageInput, infrared: ImageInput, style: str = "report") -> list[dict[str, Any]]:
+    def caption(
+        self, visible: Pair | Images, infrared: Images | None = None, style: str = "report"
+    ) -> list[dict[str, Any]]:
         """A dictionary with ``caption``, ``style`` and ``facts`` for each pair, without fusing."""
-        first, second = self._inputs(visible, infrared)
+        first, second, _ = prepare(visible, infrared, self.device)
         return self.describe(first, second, self.twin.visible(first), self.twin.infrared(second), style)
 
-    def _inputs(self, visible: Any, infrared: Any) -> tuple[Tensor, Tensor]:
-        first = to_batch(visible, 3, "visible")
-        second = to_batch(infrared, 1, "infrared")
-        if len(first) != len(second):
-            raise InputError(
-                f"{len(first)} visible but {len(second)} infrared images; give one infrared for each visible"
-            )
-        second = match_infrared(first, second)
-        return first.to(self.device), second.to(self.device)
+    def guided_by(self, guidance: Guidance) -> LDFusionPipeline:
+        """The pipeline itself, which from now on is guided so where a call says nothing else.
+
+        Raises:
+            InputError: a prompt, timesteps or a tone that it cannot use.
+        """
+        if guidance.prompt is not None:
+            self.text_encoder.tokenizer(guidance.prompt)
+        if guidance.timesteps is not None:
+            self.fuser.extractor.check_timesteps(guidance.timesteps)
+        tone_controls(guidance.tone)
+        self.guidance = guidance
+        return self
+
+    def sentences(self, visible: Tensor, infrared: Tensor) -> list[str]:
+        """One sentence for each pair: the prompt, or the caption. Inputs as `fuse`."""
+        if self.guidance.prompt is not None:
+            return [self.guidance.prompt] * len(visible)
+        return [found["caption"] for found in self.caption(visible, infrared)]
+
+    @torch.no_grad()
+    def sentence(self, visible: Tensor, infrared: Tensor) -> tuple[str, Tensor]:
+        """The sentence of one pair (1, 3, H, W), (1, 1, H, W), and its feature (1, D), for `guide`."""
+        text = self.sentences(visible, infrared)[0]
+        return text, self.text_encoder.encode([text])
+
+    def guide(self, text: str | None = None) -> GuidedFrames:
+        """Frames of a video, fused under ``text`` or under what `GuidedFrames.follow` says."""
+        feature = None if text is None else self.text_encoder.encode([check_prompt(text)])
+        return GuidedFrames(self.fuser, self.guidance, feature)
+
+    @torch.no_grad()
+    def fuse(self, visible: Tensor, infrared: Tensor) -> Tensor:
+        """The fused images alone: (B, 3, H, W) and (B, 1, H, W) in [0, 1] -> (B, 3, H, W) in [0, 1]."""
+        text = self.text_encoder.encode(self.sentences(visible, infrared))
+        noise = torch.Generator().manual_seed(self.guidance.seed)
+        return self._fuse(visible, infrared, text, noise, self.guidance.timesteps, self.guidance.tone)
+
+    def _fuse(
+        self,
+        visible: Tensor,
+        infrared: Tensor,
+        text: Tensor,
+        generator: torch.Generator,
+        timesteps: Sequence[int] | None,
+        tone: Tone,
+    ) -> Tensor:
+        batch, _, height, width = visible.shape
+        noise = pipeline_noise((batch, *self.fuser.working_shape(height, width)), None, generator, visible.device)
+        return self.fuser.fuse(visible, infrared, text, noise, timesteps, tone_controls(tone).to(visible.device))
 
     @torch.no_grad()
     def __call__(
         self,
-        visible: ImageInput | Sequence[ImageInput],
-        infrared: ImageInput | Sequence[ImageInput],
+        visible: Pair | Images,
+        infrared: Images | None = None,
         prompt: str | Sequence[str] | None = None,
         generator: torch.Generator | None = None,
         timesteps: Sequence[int] | None = None,
-        tone: Tone = "natural",
+        tone: Tone | None = None,
         output_type: str = "pt",
         full_depth: bool = True,
+        register: bool | Registrar = False,
     ) -> FusionOutput:
-        """Fuse one pair or a batch of equally sized pairs.
+        """Fuse one pair or a batch of equally sized pairs. What is not given is as `guided_by` has said.
 
         Args:
-            visible: PIL images, arrays (H, W[, C]) or tensors ([B,] C, H, W); integers, or floats in [0, 1].
-            infrared: likewise; resized to the visible image's size.
+            visible: a `Pair`, or PIL images, arrays (H, W[, C]) or tensors ([B,] C, H, W); integers, or floats in
+                [0, 1].
+            infrared: likewise; resized to the visible image's size. None beside a pair.
             prompt: a sentence that guides the fusion in the caption's place, one for all or one for each pair.
             generator: CPU generator of the feature extractor's noise; seed 0 without one. Every pair of a batch gets
                 the same noise, so that its result does not depend on the batch.
             timesteps: other noise levels than the pipeline's, as many.
             tone: ``natural``, ``contrast`` or ``bright``, or (contrast, brightness), each from -1 to 1.
+            register: bring the infrared images onto the visible ones first; True: by the robust default.
             output_type: ``pt``, ``np`` or ``pil``.
             full_depth: False leaves the depth maps at the networks' working size, (B, 1, h, w). The three full ones of
                 24 megapixels take 0.3 GB; `depth.estimator.enlarge` makes the same map of each.
@@ -163,14 +213,16 @@ class LDFusionPipeline(DiffusionPipeline):
             >>> out.fused[0].save("fused.png"); print(out.caption[0])
         """
         # 0. Check the arguments
-        if output_type not in OUTPUT_TYPES:
-            raise InputError(f"output_type: unknown '{output_type}'; known: {', '.join(OUTPUT_TYPES)}")
+        check_output_type(output_type)
+        known = self.guidance
+        prompt, timesteps = (known.prompt if prompt is None else prompt), timesteps or known.timesteps
+        tone = known.tone if tone is None else tone
         if timesteps is not None:
             self.fuser.extractor.check_timesteps(timesteps)
-        controls = tone_controls(tone)
+        tone_controls(tone)
 
-        # 1. Images: visible (B, 3, H, W), infrared (B, 1, H, W), both in [0, 1]
-        first, second = self._inputs(visible, infrared)
+        # 1. Images, aligned: visible (B, 3, H, W), infrared (B, 1, H, W), both in [0, 1]
+        first, second, registration = prepare(visible, infrared, self.device, register)
         batch, _, height, width = first.shape
 
         # 2. Depth of each modality: relative inverse depth (B, 1, h, w), of the working size until the end
@@ -193,8 +245,8 @@ class LDFusionPipeline(DiffusionPipeline):
 
         # 5. Diffusion features of the working copy of [R, G, B, IR] and modulated decoding to a grid of coefficients,
         #    sliced at full size: (B, 3, H, W)
-        noise = pipeline_noise((batch, *self.fuser.working_shape(height, width)), None, generator, first.device)
-        fused = self.fuser.fuse(first, second, text, noise, timesteps, controls.to(first.device))
+        noise = torch.Generator().manual_seed(known.seed) if generator is None else generator
+        fused = self._fuse(first, second, text, noise, timesteps, tone)
 
         # 6. Depth of the fused image: (B, 1, h, w)
         depth = self.twin.fused(fused, full=False)
@@ -212,7 +264,27 @@ class LDFusionPipeline(DiffusionPipeline):
             caption=captions,
             prompt=prompts,
             facts=[d["facts"] for d in described],
+            registration=registration,
+            method=self.name,
+            settings=({} if generator is not None else {"seed": known.seed}) | {"weights": self.weights_id},
+            sources=small_copies(first, second),
+            metric=self.twin.metric,
         )
+
+
+def load_pipeline(
+    weights: str | None = None,
+    prompt: str | None = None,
+    seed: int = 0,
+    timesteps: Sequence[int] | None = None,
+    tone: Tone = "natural",
+) -> LDFusionPipeline:
+    """The pipeline in a folder or of a hub id, by default the embedded one, as a fusion method with its options.
+
+    Raises:
+        InputError: nothing usable there, or a prompt, timesteps or a tone that it cannot use.
+    """
+    return LDFusionPipeline.from_pretrained(weights).guided_by(Guidance(prompt, seed, timesteps, tone))
 
 
 def load_component(name: str, folder: Path) -> nn.Module:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-from diffusers.utils import BaseOutput
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 ImageInput = Image.Image | np.ndarray[Any, Any] | Tensor
+Images = ImageInput | Sequence[ImageInput]
+"""One image, or several of one size."""
 
 
 TransformModel = Literal["affine", "homography", "flow"]
@@ -79,29 +81,3 @@ class Pair:
     temperature: Tensor | None = None
     limits: tuple[float, float] | None = None
     exif: bytes = b""
-
-
-@dataclass
-class FusionOutput(BaseOutput):
-    """What `LDFusionPipeline` returns for a batch of B pairs of size (H, W), the visible image's.
-
-    With ``output_type="pt"`` maps are tensors as given here, with ``"np"`` arrays with the channels last
-    (B, H, W, C), with ``"pil"`` lists of B pictures (fused: RGB; depth: 16-bit grey, scaled to its own range).
-
-    Attributes:
-        fused: colour image (B, 3, H, W) in [0, 1].
-        depth: relative inverse depth of the fused image (B, 1, H, W), >= 0, near = large, unknown scale and shift.
-        depth_visible: the visible image's, by the visible estimator.
-        depth_infrared: the infrared image's, by the infrared estimator.
-        caption: B sentences: what is where and how far, as the captioner sees it.
-        prompt: B sentences that guided the fusion: the given prompt, or the caption.
-        facts: B dictionaries of the captioner's beliefs behind the caption.
-    """
-
-    fused: Any
-    depth: Any
-    depth_visible: Any
-    depth_infrared: Any
-    caption: list[str]
-    prompt: list[str]
-    facts: list[dict[str, Any]]

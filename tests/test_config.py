@@ -8,7 +8,7 @@ import yaml
 
 from ldfusion.config import DataConfig, Experiment, TrainConfig, check_arguments, dump, load, nearest, shipped
 from ldfusion.errors import InputError
-from ldfusion.training.stages import STAGES
+from ldfusion.registry import STAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = [file for file in sorted(ROOT.glob("configs/**/*.yaml")) if file.parent.name != "accelerate"]

@@ -10,11 +10,11 @@ from depth.estimator import wrap_network
 from depth.twin import TwinDepth
 from ldfusion.detection.base import load_detector
 from ldfusion.evaluation.conventions import CONVENTIONS
-from ldfusion.fusion.methods import METHODS, load_method
-from ldfusion.fusion.sentence import load_sentence_fusion
+from ldfusion.fusion.methods import load_method
 from ldfusion.pipeline import LDFusionPipeline
-from ldfusion.registration.methods import METHODS as REGISTRARS
 from ldfusion.registration.methods import load_registrar
+from ldfusion.registry import FUSION
+from ldfusion.registry import REGISTRATION as REGISTRARS
 from ldfusion.segmentation.network import load_segmenter
 
 Scene = tuple[Tensor, Tensor]
@@ -60,33 +60,36 @@ def test_the_pipeline_with_a_depth_model_of_transformers(weights: str, pairs: Sc
     assert pipe(pairs[0][:1], pairs[1][:1], prompt="a person").depth.device.type == accelerator.type
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", FUSION)
 def test_a_fusion_method(name: str, weights: str, pairs: Scene, accelerator: torch.device) -> None:
     options = {"weights": weights} if name == "ldfusion" else {}
-    fused = load_method(name, accelerator, **options)(*(x.to(accelerator) for x in pairs))
+    fused = load_method(name, accelerator, **options).fuse(*(x.to(accelerator) for x in pairs))
     assert fused.device.type == accelerator.type
-    torch.testing.assert_close(fused.cpu(), load_method(name, **options)(*pairs), atol=2e-3, rtol=0)
+    torch.testing.assert_close(fused.cpu(), load_method(name, **options).fuse(*pairs), atol=2e-3, rtol=0)
 
 
 def test_fusion_by_a_sentence_that_is_held(weights: str, pairs: Scene, accelerator: torch.device) -> None:
-    method = load_sentence_fusion(weights).to(accelerator).eval()
+    method = LDFusionPipeline.from_pretrained(weights).to(accelerator)
     visible, infrared = (x[:1].to(accelerator) for x in pairs)
     text, feature = method.sentence(visible, infrared)
-    held = []
+    frames, held = method.guide(), []
     for time in (0.0, 0.1):
-        method.hold(feature, time)
-        held.append(method(visible, infrared))
-    method.hold(None)
+        frames.follow(feature, time)
+        held.append(frames.fuse(visible, infrared))
     assert text
     for fused in held:
-        torch.testing.assert_close(fused, method(visible, infrared), atol=2e-3, rtol=0)
+        torch.testing.assert_close(fused, method.fuse(visible, infrared), atol=2e-3, rtol=0)
 
 
-@pytest.mark.xfail(strict=True, reason="the noise that SentenceFusion keeps stays where it was used first")
 def test_fusion_by_a_sentence_moves_after_use(weights: str, pairs: Scene, accelerator: torch.device) -> None:
-    method = load_sentence_fusion(weights).eval()
-    method(*pairs)
-    assert method.to(accelerator)(*(x.to(accelerator) for x in pairs)).device.type == accelerator.type
+    method = LDFusionPipeline.from_pretrained(weights)
+    frames = method.guide("a person near")
+    first, second = (x[:1] for x in pairs)
+    frames.fuse(first, second)
+    method.to(accelerator)
+    frames.follow(method.text_encoder.encode(["a person near"]), 0.1)
+    fused = frames.fuse(first.to(accelerator), second.to(accelerator))
+    assert fused.device.type == accelerator.type
 
 
 def test_twin_depth_and_its_gradient(weights: str, pairs: Scene, accelerator: torch.device) -> None:

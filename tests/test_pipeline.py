@@ -10,8 +10,8 @@ from PIL import Image
 from depth.estimator import enlarge
 from ldfusion.errors import InputError
 from ldfusion.loading import load_pair
+from ldfusion.output import FusionOutput
 from ldfusion.pipeline import LDFusionPipeline, load_component
-from ldfusion.types import FusionOutput
 
 
 @pytest.fixture(scope="module")

@@ -16,14 +16,14 @@ from tqdm import tqdm
 
 from ldfusion import weights as embedded
 from ldfusion.benchmarks.base import add_data
-from ldfusion.config import nearest
 from ldfusion.data.catalog import PairFiles
 from ldfusion.errors import InputError
-from ldfusion.fusion.methods import DEFAULT, METHODS, load_method
+from ldfusion.fusion.methods import DEFAULT, load_method
 from ldfusion.io.files import atomic_write, check_output_folder, images_by_stem
 from ldfusion.io.image import write_png
 from ldfusion.io.notices import notice
 from ldfusion.loading import load_pair
+from ldfusion.registry import FUSION, find
 
 WEIGHTS_FILE = "weights.txt"
 
@@ -45,7 +45,7 @@ def image_rows(
 
     Args:
         pairs: to fuse.
-        methods: names of `ldfusion.fusion.methods.METHODS`.
+        methods: names of `ldfusion.registry.FUSION`.
         given: name of a further row -> folder of its images, see `given_images`.
         folder: where images that are made go, and older ones are looked for.
         weights: pipeline folder or hub id of the method ``ldfusion``; None: the embedded one.
@@ -54,8 +54,7 @@ def image_rows(
         InputError: an unknown method, two rows of one name, or a folder that cannot be used.
     """
     for name in methods:
-        if name not in METHODS:
-            raise InputError(f"fusion method: unknown '{name}'; {nearest(name, METHODS)}")
+        find(name, FUSION, "fusion method")
     names = [*methods, *given]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -98,10 +97,10 @@ def made_images(method: str, pairs: Sequence[PairFiles], folder: Path, weights: 
     if len(missing) < len(pairs):
         notice(f"{method}: {len(pairs) - len(missing)} of {len(pairs)} images were there already, in {folder}")
     if missing:
-        fuse = load_method(method, weights=weights if method == DEFAULT else None)
+        loaded = load_method(method, weights=weights if method == DEFAULT else None)
         for pair in tqdm(missing, desc=method, unit="pair", disable=None):
             read = load_pair(pair.visible, pair.infrared, pair.name)
-            write_png(images[pair.name], fuse(read.visible, read.infrared)[0])
+            write_png(images[pair.name], loaded.fuse(read.visible, read.infrared)[0])
     return images
 
 

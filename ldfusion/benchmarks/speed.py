@@ -82,7 +82,7 @@ def pipeline_times(
         "whole pipeline": lambda: pipe(visible, infrared),
         "GRDB network": lambda: grdb(grey, warm),
         "GRDB network, channels last": lambda: grdb_last(grey, warm),
-        "method seafusion": lambda: seafusion(*measured),
+        "method seafusion": lambda: seafusion.fuse(*measured),
     }
     taken: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(repeats + 1):

@@ -229,10 +229,8 @@ def _fuser(method: str, pipe: LDFusionPipeline) -> Fuse:
     if method in SENSORS:
         return partial(_source, SENSORS.index(method))
     if method == "ldfusion":
-        from ldfusion.fusion.sentence import SentenceFusion
-
-        return SentenceFusion(pipe)
-    return load_method(method)
+        return pipe.fuse
+    return load_method(method).fuse
 
 
 def _source(number: int, visible: Tensor, infrared: Tensor) -> Tensor:

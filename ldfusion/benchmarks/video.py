@@ -24,12 +24,14 @@ from ldfusion.errors import InputError
 from ldfusion.evaluation.registration import corner_error
 from ldfusion.evaluation.report import markdown
 from ldfusion.evaluation.stability import Stability, StabilityMeter
-from ldfusion.fusion.methods import FusionMethod, load_method
-from ldfusion.fusion.sentence import SentenceFusion
+from ldfusion.fusion.base import FusionMethod, ImageMethod
+from ldfusion.fusion.guidance import Guidance
+from ldfusion.fusion.methods import load_method
 from ldfusion.fusion.video import FusedFrame, VideoFuser, fuse_video
 from ldfusion.io.video import VideoReader
 from ldfusion.io.video_pair import PairedVideo
 from ldfusion.io.video_writer import VideoWriter
+from ldfusion.pipeline import LDFusionPipeline
 from ldfusion.registration.edges import edge_agreement
 from ldfusion.registration.methods import Registrar, load_registrar
 from ldfusion.registration.temporal import ClipRegistration, matrix_of
@@ -80,19 +82,19 @@ class VideoRow:
     peak: float
 
 
-class FrameByFrame(SentenceFusion):
+class FrameByFrame(ImageMethod):
     """The pipeline without what `VideoFuser` holds: a caption and noise of its own for every frame, for comparison."""
 
     name = "ldfusion-frame-by-frame"
 
-    def hold(self, feature: Tensor | None, time: float = 0.0) -> None:
-        """Nothing is held."""
+    def __init__(self, pipe: LDFusionPipeline) -> None:
+        super().__init__()
+        self.pipe, self.seed = pipe, 0
 
-    @torch.no_grad()
-    def forward(self, visible: Tensor, infrared: Tensor) -> Tensor:
+    def fuse(self, visible: Tensor, infrared: Tensor) -> Tensor:
         """See `FusionMethod`."""
-        self.seed, self._noise = self.seed + 1, None
-        return super().forward(visible, infrared)
+        self.seed += 1
+        return self.pipe.guided_by(Guidance(seed=self.seed)).fuse(visible, infrared)
 
 
 def load_methods(names: Sequence[str]) -> list[FusionMethod]:
@@ -101,8 +103,6 @@ def load_methods(names: Sequence[str]) -> list[FusionMethod]:
     Raises:
         InputError: see `load_method`.
     """
-    from ldfusion.pipeline import LDFusionPipeline
-
     return [
         FrameByFrame(LDFusionPipeline.from_pretrained()) if name == FrameByFrame.name else load_method(name)
         for name in names

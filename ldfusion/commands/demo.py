@@ -10,8 +10,9 @@ import argparse
 from pathlib import Path
 
 from ldfusion.commands import options, values
-from ldfusion.commands.fuse import fuse_pairs, result_files
+from ldfusion.commands.fuse import fuse_pairs
 from ldfusion.jobs import write_outputs
+from ldfusion.registry import FUSION, find
 
 LIGHTS = ("day", "dusk", "night", "smoke", "fog")
 PLACES = ("street", "room")
@@ -32,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
     """Render, fuse, list the pictures; the exit code is that of ``ldfusion fuse``."""
     from ldfusion.data.synthetic import render_scene, write_pair
     from ldfusion.io.files import check_output_folder
+    from ldfusion.output import result_files
 
     options.check_method(args)
     check_output_folder(args.output)
@@ -47,6 +49,6 @@ def run(args: argparse.Namespace) -> int:
     )
     code = fuse_pairs({name: (name, args.output / visible, args.output / infrared)}, args)
     if code == 0:
-        for file in (visible, infrared, *result_files(name, args.method)):
+        for file in (visible, infrared, *result_files(name, find(args.method, FUSION, "fusion method").describes)):
             print(args.output / file)
     return code

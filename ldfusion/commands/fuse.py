@@ -16,24 +16,19 @@ Results that are there are kept unless --overwrite is given.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ldfusion.commands import batches, options
 from ldfusion.commands.terminal import say
 from ldfusion.errors import InputError
 from ldfusion.io.records import RecordLog
 from ldfusion.jobs import Job, Result, Work, is_main
+from ldfusion.registry import FUSION, find
 
 if TYPE_CHECKING:
-    from PIL import Image
-    from torch import Tensor
-
     from ldfusion.io.pairing import NamedPair
-    from ldfusion.types import FusionOutput, Pair, Registration
-
-CAPTIONS = "captions.jsonl"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,21 +50,16 @@ def run(args: argparse.Namespace) -> int:
     return fuse_pairs(pairs, args)
 
 
-def result_files(name: str, method: str = "ldfusion") -> list[Path]:
-    """The files of one pair, relative to the output folder."""
-    from depth.files import depth_files
-
-    depth = depth_files(name, Path("depth")) if method == "ldfusion" else []
-    return [Path("fused", f"{name}.png"), *depth, Path("panels", f"{name}.png")]
-
-
 def fuse_pairs(pairs: Mapping[str, NamedPair], args: argparse.Namespace) -> int:
     """Fuse pairs of files by name with the options of the command."""
+    from ldfusion.output import CAPTIONS, result_files
+
     log = RecordLog(args.output / CAPTIONS)
+    described = find(args.method, FUSION, "fusion method").describes
     job = Job(
         pairs,
         root=args.output,
-        outputs=lambda name: result_files(name, args.method),
+        outputs=lambda name: result_files(name, described),
         overwrite=args.overwrite,
         log=log,
     ).check()
@@ -99,123 +89,29 @@ def _refuse_another_method(pairs: Mapping[str, NamedPair], log: RecordLog, args:
 
 def _load(args: argparse.Namespace) -> Work[NamedPair]:
     """What fuses one pair."""
-    read = _reader(args)
-    return _pipeline(args, read) if args.method == "ldfusion" else _method(args, read)
-
-
-def _reader(args: argparse.Namespace) -> Callable[[NamedPair], Pair]:
-    """What reads one pair, and with ``--register`` registers it."""
     from ldfusion.loading import load_pair
+    from ldfusion.output import result_files
     from ldfusion.registration import load_registrar
 
+    method = options.load_fusion(args)
     register = getattr(args, "register", False)  # `ldfusion demo` has no such option
     registrar = load_registrar(device=options.choose_device(args.device)) if register else None
 
-    def read(files: NamedPair) -> Pair:
-        pair = load_pair(files[1], files[2], registrar=registrar)
-        if pair.registration is not None and not pair.registration.trusted:
+    def fuse(name: str, files: NamedPair) -> Result:
+        # no name holds the pair: at 24 megapixels 0.4 GB are gone before the files are encoded
+        output = method(load_pair(files[1], files[2], registrar=registrar), full_depth=False)
+        found = output.registration[0] if output.registration else None
+        if found is not None and not found.trusted:
             say(
-                f"error: {files[0]}: cannot be registered (score {pair.registration.score:.2f}); "
+                f"error: {name}: cannot be registered (score {found.score:.2f}); "
                 "fused as it came, the infrared image only resized"
             )
-        return pair
-
-    return read
-
-
-def _pipeline(args: argparse.Namespace, read: Callable[[NamedPair], Pair]) -> Work[NamedPair]:
-    """What fuses one pair by the pipeline."""
-    import torch
-
-    from ldfusion.io.preview import shrunk
-
-    pipe = options.load_pipeline(args)
-    options.check_guidance(pipe, args)
-
-    def fuse(name: str, files: NamedPair) -> Result:
-        pair = read(files)
-        sources = [shrunk(pair.visible[0]), shrunk(pair.infrared[0])]
-        registration = pair.registration
-        # A generator for each pair: its result depends neither on the others nor on how they are shared out.
-        generator = torch.Generator().manual_seed(args.seed)
-        output = pipe(
-            pair.visible,
-            pair.infrared,
-            prompt=args.prompt,
-            generator=generator,
-            timesteps=args.timesteps,
-            tone=args.tone or "natural",
-            full_depth=False,
-        )
-        del pair  # 0.4 GB at 24 megapixels, before the files are encoded
-        picture = _panel(sources, output)
-        record = {
-            "name": name,
-            "method": args.method,
-            "caption": output.caption[0],
-            "prompt": output.prompt[0],
-            "seed": args.seed,
-            "weights": pipe.weights_id,
-        }
-        return _result(registration, record, lambda folder: _write(folder, name, picture, output, pipe.twin.metric))
-
-    return fuse
-
-
-def _method(args: argparse.Namespace, read: Callable[[NamedPair], Pair]) -> Work[NamedPair]:
-    """The same for every other method."""
-    method = options.load_fusion(args)
-    device = options.choose_device(args.device)
-
-    def fuse(name: str, files: NamedPair) -> Result:
-        pair = read(files)
-        fused = method(pair.visible.to(device), pair.infrared.to(device))[0].cpu()
-        record = {"name": name, "method": args.method} | ({} if args.alpha is None else {"alpha": args.alpha})
 
         def write(folder: Path) -> None:
-            _write_fused(folder, name, pair, fused, args.method)
-            for file in set(result_files(name)) - set(result_files(name, args.method)):
+            output.write(folder, name)
+            for file in set(result_files(name, True)) - set(result_files(name, output.depth is not None)):
                 (args.output / file).unlink(missing_ok=True)  # of another method, which is replaced
 
-        return _result(pair.registration, record, write)
+        return Result(write, record=output.record(name), flawed=found is not None and not found.trusted)
 
     return fuse
-
-
-def _result(found: Registration | None, record: dict[str, Any], write: Callable[[Path], object]) -> Result:
-    """The result of a pair; one that could not be registered has a flaw."""
-    if found is None:
-        return Result(write, record=record)
-    return Result(write, record=record | {"registered": found.trusted}, flawed=not found.trusted)
-
-
-def _write_fused(folder: Path, name: str, pair: Pair, fused: Tensor, method: str) -> None:
-    from ldfusion.io.files import atomic_write
-    from ldfusion.io.image import write_png
-    from ldfusion.io.preview import panel
-
-    write_png(folder / "fused" / f"{name}.png", fused)
-    with atomic_write(folder / "panels" / f"{name}.png") as temporary:
-        panel([pair.visible[0], pair.infrared[0], fused], ["visible", "infrared", f"fused: {method}"]).save(temporary)
-
-
-def _panel(sources: Sequence[Tensor], output: FusionOutput) -> Image.Image:
-    from depth.estimator import enlarge
-    from depth.preview import colorize_depth
-    from ldfusion.io.preview import Picture, panel, shrunk
-
-    fused = shrunk(output.fused[0])
-    images: list[Picture] = [*sources, colorize_depth(enlarge(output.depth, *fused.shape[-2:])[0]), fused]
-    return panel(images, ["visible", "infrared", "depth", "fused"], output.caption[0])
-
-
-def _write(folder: Path, name: str, picture: Image.Image, output: FusionOutput, metric: bool) -> None:
-    from depth.estimator import enlarge
-    from depth.files import write_depth
-    from ldfusion.io.files import atomic_write
-    from ldfusion.io.image import write_png
-
-    write_png(folder / "fused" / f"{name}.png", output.fused[0])
-    write_depth(folder / "depth", name, enlarge(output.depth, *output.fused.shape[-2:]), metric)
-    with atomic_write(folder / "panels" / f"{name}.png") as temporary:
-        picture.save(temporary)

@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ldfusion.commands import values
 from ldfusion.errors import InputError
+from ldfusion.registry import FUSION, Entry, choices, find
 
 if TYPE_CHECKING:
     import torch
 
-    from ldfusion.fusion.methods import FusionMethod
+    from ldfusion.fusion.base import FusionMethod
     from ldfusion.io.thermal import ThermalOptions
     from ldfusion.pipeline import LDFusionPipeline
 
-
-METHODS = (
-    "ldfusion",
-    "zero-learning",
-    "alpha",
-    "laplacian",
-    "mean",
-    "maximum",
-    "maximum-stretched",
-    "seafusion",
-    "edges",
-)
-"""Names of `ldfusion.fusion.methods`, known here without loading it."""
 
 THERMAL_UNITS = ("auto", "celsius", "kelvin", "kelvin-10", "kelvin-25", "kelvin-100", "counts")
 """Names of `ldfusion.io.thermal`, likewise."""
@@ -38,8 +26,9 @@ THERMAL_UNITS = ("auto", "celsius", "kelvin", "kelvin-10", "kelvin-25", "kelvin-
 TONES = ("natural", "contrast", "bright")
 """Names of `ldfusion.fusion.tone`, likewise."""
 
-_OVERLAYS = ("alpha", "zero-learning")
-_GUIDED = "ldfusion"
+
+_ALWAYS = ("seed", "device")
+"""Options that every command line has, whether the method looks at them or not."""
 
 
 def add_pair(parser: argparse.ArgumentParser) -> None:
@@ -122,22 +111,33 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 
 def add_method(parser: argparse.ArgumentParser) -> None:
-    """Which fusion method, and the weight of overlays."""
+    """Which fusion method, its options, and the weight of overlays."""
     parser.add_argument(
         "--method",
-        choices=METHODS,
-        default=METHODS[0],
-        help="how to fuse: ldfusion, the guided pipeline; zero-learning, saliency and VGG features; alpha, an overlay; "
-        "laplacian, pyramids; mean; maximum, the brighter of both, also stretched to the full range; seafusion, the "
-        "GRDB network; edges, visible detail drawn over the infrared colours, which go on standing for temperatures "
-        "(default: %(default)s)",
+        type=values.choice(FUSION),
+        metavar="METHOD",
+        default="ldfusion",
+        help=f"how to fuse: {choices(FUSION)}; or module:Class of one's own (default: %(default)s)",
     )
+    add_settings(parser)
     parser.add_argument(
         "--alpha",
         type=values.alpha,
         metavar="A",
         help="weight of an overlay on the visible colours: of the infrared image with --method alpha (default: 0.35), "
         "of the fused grey image with --method zero-learning (default: none, its luma takes the visible one's place)",
+    )
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Options of the chosen method that have no word of their own."""
+    parser.add_argument(
+        "--set",
+        type=values.setting,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="another option of the method; again for every further one",
     )
 
 
@@ -184,16 +184,20 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def load_pipeline(args: argparse.Namespace) -> LDFusionPipeline:
-    """The pipeline of ``--weights`` (the embedded one by default) on ``--device``."""
+def be_quiet() -> None:
+    """Loading takes a second or two: bars for its parts and remarks to developers would only bury what matters."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
-    device = choose_device(args.device)
-    # Loading takes a second or two: bars for its parts and remarks to developers would only bury what matters.
     for library in (diffusers_logging, transformers_logging):
         library.disable_progress_bar()
         library.set_verbosity_error()
+
+
+def load_pipeline(args: argparse.Namespace) -> LDFusionPipeline:
+    """The pipeline of ``--weights`` (the embedded one by default) on ``--device``."""
+    device = choose_device(args.device)
+    be_quiet()
 
     from ldfusion.pipeline import LDFusionPipeline
 
@@ -201,30 +205,33 @@ def load_pipeline(args: argparse.Namespace) -> LDFusionPipeline:
     return pipe
 
 
-def check_guidance(pipe: LDFusionPipeline, args: argparse.Namespace) -> None:
-    """Refuse guidance that these weights cannot use, before any image is read.
-
-    Raises:
-        InputError: a prompt without a readable character, or timesteps outside the noise schedule.
-    """
-    if args.prompt is not None:
-        pipe.text_encoder.tokenizer(args.prompt)
-    if args.timesteps is not None:
-        pipe.fuser.extractor.check_timesteps(args.timesteps)
-
-
-def check_method(args: argparse.Namespace) -> None:
+def check_method(args: argparse.Namespace, entries: Mapping[str, Entry] = FUSION, what: str = "fusion method") -> None:
     """Refuse options that the chosen method has no use for.
 
     Raises:
-        InputError: an overlay weight for a method that is none, or guidance for another method than ``ldfusion``.
+        InputError: one that belongs to other methods, or a name that ``--set`` gives twice.
     """
-    if args.alpha is not None and args.method not in _OVERLAYS:
-        raise InputError(f"--alpha is for the methods {' and '.join(_OVERLAYS)}, not for '{args.method}'")
-    if args.method != _GUIDED:
-        for name in ("prompt", "timesteps", "tone", "weights"):
-            if getattr(args, name, None) is not None:
-                raise InputError(f"--{name} is for the method '{_GUIDED}', not for '{args.method}'")
+    own = find(args.method, entries, what).options
+    words = dict.fromkeys(name for entry in entries.values() for name in entry.options if name not in _ALWAYS)
+    for name in words:
+        if getattr(args, name, None) not in (None, False) and name not in own and args.method in entries:
+            known = sorted(key for key, entry in entries.items() if name in entry.options)
+            methods = f"method '{known[0]}'" if len(known) == 1 else f"methods {_listed(known)}"
+            raise InputError(f"--{name} is for the {methods}, not for '{args.method}'")
+    keys = [key for key, _ in args.set]
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice is not None:
+        raise InputError(f"--set: '{twice}' is given twice")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def settings(args: argparse.Namespace, entries: Mapping[str, Entry], what: str) -> dict[str, Any]:
+    """What the chosen method is told: the words of the command line that are its options, and ``--set``."""
+    own = find(args.method, entries, what).options
+    return {name: getattr(args, name, None) for name in own} | dict(args.set)
 
 
 def load_fusion(args: argparse.Namespace) -> FusionMethod:
@@ -234,9 +241,8 @@ def load_fusion(args: argparse.Namespace) -> FusionMethod:
         InputError: options that do not belong together, or weights that are not there.
     """
     from ldfusion.fusion.methods import load_method
-    from ldfusion.fusion.sentence import SentenceFusion
 
     check_method(args)
-    if args.method == _GUIDED:
-        return SentenceFusion(load_pipeline(args), args.prompt, args.seed, args.timesteps, args.tone or "natural")
-    return load_method(args.method, choose_device(args.device), alpha=args.alpha)
+    device = choose_device(args.device)
+    be_quiet()
+    return load_method(args.method, device, **settings(args, FUSION, "fusion method"))

@@ -19,20 +19,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ldfusion.commands import batches, options
+from ldfusion.commands import batches, options, values
 from ldfusion.commands.terminal import say
-from ldfusion.errors import InputError
 from ldfusion.jobs import Job, Result, Work, is_main
+from ldfusion.registry import REGISTRATION, choices
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ldfusion.io.pairing import NamedPair
     from ldfusion.registration import Registrar, Registration
-
-METHODS = ("auto", "refine", "orientation", "edges", "affine", "voxelmorph")
-"""Names of `ldfusion.registration.methods`, known here without loading it."""
-_NETWORKS = ("affine", "voxelmorph")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     """Register all pairs; 0 when every pair is registered, 1 when some could not be."""
     from ldfusion.io.files import check_output_folder
 
-    _check_registration(args)
+    options.check_method(args, REGISTRATION, "registration method")
     pairs = batches.read_pairs(args)
     check_output_folder(args.output)
     options.choose_device(args.device)
@@ -132,11 +128,10 @@ def _add_registration(parser: argparse.ArgumentParser) -> None:
     """How pairs are registered."""
     parser.add_argument(
         "--method",
-        choices=METHODS,
-        default=METHODS[0],
-        help="refine: learned descriptors, robust fit, the default (auto); orientation, edges: edge directions alone, "
-        "nothing learned, climbed from few starts or searched at all shifts; affine, voxelmorph: the networks of the "
-        "registration papers (default: %(default)s)",
+        type=values.choice(REGISTRATION),
+        metavar="METHOD",
+        default="auto",
+        help=f"how to register: {choices(REGISTRATION)}; or module:Class of one's own (default: %(default)s)",
     )
     parser.add_argument(
         "--model",
@@ -149,20 +144,8 @@ def _add_registration(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="with --method affine or voxelmorph: find the transform on masks of the people in both images",
     )
-
-
-def _check_registration(args: argparse.Namespace) -> None:
-    """Refuse options that the chosen registration method has no use for.
-
-    Raises:
-        InputError: a model for a network, or masks for ``refine``.
-    """
-    if args.model is not None and args.method in _NETWORKS:
-        raise InputError(
-            f"--model is for the methods refine, orientation and edges; '{args.method}' has a model of its own"
-        )
-    if args.masks and args.method not in _NETWORKS:
-        raise InputError(f"--masks is for the methods {' and '.join(_NETWORKS)}; the others look at the whole images")
+    parser.add_argument("--weights", metavar="PATH", help="of the method's network (default: inside the package)")
+    options.add_settings(parser)
 
 
 def _load_registrar(args: argparse.Namespace) -> Registrar:
@@ -173,6 +156,9 @@ def _load_registrar(args: argparse.Namespace) -> Registrar:
     """
     from ldfusion.registration import load_registrar
 
-    if args.method in _NETWORKS:
-        return load_registrar(args.method, **({"inputs": ("masks",)} if args.masks else {}))
-    return load_registrar(args.method, model=args.model or "homography", device=options.choose_device(args.device))
+    given = options.settings(args, REGISTRATION, "registration method")
+    if given.pop("masks", False):
+        given["inputs"] = ("masks",)
+    if "device" in given:
+        given["device"] = options.choose_device(args.device)
+    return load_registrar(args.method, **given)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import math
-from typing import TypeVar
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar
 
 from ldfusion.errors import InputError
 
@@ -37,6 +38,30 @@ def page(text: str) -> int:
     """Parse the number of a page."""
     value = int(text) if text.isdecimal() else 0
     return _accept(text, value, value >= 1, "a whole number from 1 up")
+
+
+def choice(names: Collection[str]) -> Callable[[str], str]:
+    """Accept one of the names, or ``module:Class``."""
+
+    def parse(text: str) -> str:
+        if text in names or ":" in text:
+            return text
+        raise argparse.ArgumentTypeError(f"invalid choice: '{text}' (choose from {', '.join(names)})")
+
+    return parse
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """Parse ``key=value``; the value as YAML has it: numbers, true, [lists], words."""
+    from yaml import YAMLError, safe_load
+
+    key, separator, value = text.partition("=")
+    try:
+        if separator and key.isidentifier():
+            return key, safe_load(value)
+    except YAMLError:
+        pass
+    raise argparse.ArgumentTypeError(f"'{text}': expected key=value, like levels=3")
 
 
 def prompt(text: str) -> str:

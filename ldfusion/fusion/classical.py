@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ldfusion.errors import InputError
 from ldfusion.io.color import luma, with_luma
 
 SMALLEST_COARSE_SIDE = 2
@@ -118,3 +119,14 @@ def _up(image: Tensor, size: torch.Size) -> Tensor:
         image = torch.stack([on_pixel, between], dim=axis).flatten(axis - 1, axis)
         image = image.narrow(axis, 0, length)
     return image
+
+
+def check_alpha(alpha: float) -> float:
+    """``alpha`` if it lies in [0, 1].
+
+    Raises:
+        InputError: it does not.
+    """
+    if not 0 <= alpha <= 1:
+        raise InputError(f"alpha {alpha:g}: give a weight from 0 (visible alone) to 1")
+    return alpha

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ldfusion.errors import InputError
+from ldfusion.fusion.base import ImageMethod
 from ldfusion.io.color import luma
 from ldfusion.io.palette import NAMES, palette
 
@@ -21,7 +22,7 @@ _GAIN = 3.0
 _QUIET = 0.015  # detail below this is noise and leaves the colour as it is
 
 
-class EdgeOverlay:
+class EdgeOverlay(ImageMethod):
     """Draw the detail of the visible luma over the infrared image in the colours of a palette.
 
     Args:
@@ -31,14 +32,15 @@ class EdgeOverlay:
     name = "edges"
 
     def __init__(self, palette_name: str = "iron") -> None:
+        super().__init__()
         if palette_name not in NAMES:
             raise InputError(f"palette: unknown '{palette_name}'; known: {', '.join(NAMES)}")
         self.palette = palette_name
         self._colours = torch.from_numpy(palette(palette_name)).float() / 255
 
     @torch.no_grad()
-    def __call__(self, visible: Tensor, infrared: Tensor) -> Tensor:
-        """See `ldfusion.fusion.methods.FusionMethod`."""
+    def fuse(self, visible: Tensor, infrared: Tensor) -> Tensor:
+        """See `FusionMethod`."""
         index = infrared.mul(255).round_().clamp_(0, 255).long()[:, 0]
         coloured = self._colours.to(visible.device)[index].movedim(-1, 1)
         return (coloured + edge_detail(visible)).clamp_(0, 1)

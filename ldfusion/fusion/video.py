@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ldfusion.fusion.methods import FusionMethod
-from ldfusion.fusion.sentence import SentenceFusion
+from ldfusion.fusion.base import FusionMethod
+from ldfusion.fusion.guidance import GuidedFrames, GuidedMethod
 from ldfusion.io.size import match_infrared
 from ldfusion.io.video_pair import FramePair, PairedVideo
 from ldfusion.io.video_writer import VideoWriter
@@ -67,6 +67,7 @@ class VideoFuser:
         registration: of the clip; without one the infrared is resized.
         device: where to compute.
         sentences: (time, sentence) of every caption so far, of a method that is guided by one.
+        frames: what such a method holds for this video.
     """
 
     method: FusionMethod
@@ -74,7 +75,7 @@ class VideoFuser:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     sentences: list[tuple[float, str]] = field(default_factory=list, init=False)
     _target: Tensor | None = field(default=None, init=False)
-    _feature: Tensor | None = field(default=None, init=False)
+    frames: GuidedFrames | None = field(default=None, init=False)
     _time: float = field(default=0.0, init=False)
     _mask: Tensor | None = field(default=None, init=False)
     _weight: Tensor | None = field(default=None, init=False)
@@ -89,9 +90,10 @@ class VideoFuser:
         else:
             aligned, mask = self.registration(visible, infrared, pair.time)
             aligned = aligned if mask is None else self._filled(aligned, mask, visible)
-        if isinstance(self.method, SentenceFusion):
-            self._guide(self.method, visible, aligned, pair.time)
-        fused = self.method(visible, aligned)
+        if isinstance(self.method, GuidedMethod):
+            fused = self._guided(self.method, visible, aligned, pair.time).fuse(visible, aligned)
+        else:
+            fused = self.method.fuse(visible, aligned)
         self._time = pair.time
         return FusedFrame(pair.time, visible, aligned, fused)
 
@@ -115,20 +117,23 @@ class VideoFuser:
             self._mask, self._weight = mask, feather(mask).to(infrared.device)
         return place(infrared, mask, visible, self._weight)
 
-    def _guide(self, method: SentenceFusion, visible: Tensor, infrared: Tensor, now: float) -> None:
-        due = not self.sentences or (method.prompt is None and now >= self.sentences[-1][0] + SENTENCE_EVERY)
+    def _guided(self, method: GuidedMethod, visible: Tensor, infrared: Tensor, now: float) -> GuidedFrames:
+        """The frames of this video, under the sentence of now."""
+        self.frames = self.frames or method.guide()
+        due = not self.sentences or (method.guidance.prompt is None and now >= self.sentences[-1][0] + SENTENCE_EVERY)
         if due:
             sentence, self._target = method.sentence(visible, infrared)
             self.sentences.append((now, sentence))
-        if self._target is None:
-            return
-        if self._feature is None:
-            self._feature = self._target
-        elif self._feature is not self._target:
+        target, feature = self._target, self.frames.feature
+        assert target is not None
+        if feature is None:
+            feature = target
+        elif feature is not target:
             share = 1 - math.exp(-(now - self._time) / _TAKEN_UP)
-            moved = torch.lerp(self._feature, self._target, share)
-            self._feature = moved if (moved - self._target).abs().max() > 1e-4 else self._target
-        method.hold(self._feature, now)
+            moved = torch.lerp(feature, target, share)
+            feature = moved if (moved - target).abs().max() > 1e-4 else target
+        self.frames.follow(feature, now)
+        return self.frames
 
 
 @dataclass(frozen=True)

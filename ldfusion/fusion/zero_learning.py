@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ldfusion.errors import InputError
-from ldfusion.fusion.classical import alpha_blend
-from ldfusion.fusion.methods import check_alpha
+from ldfusion.fusion.base import NetworkMethod
+from ldfusion.fusion.classical import alpha_blend, check_alpha
 from ldfusion.fusion.vgg import VGGActivity, find_vgg19
 from ldfusion.io.color import luma, with_luma
 from ldfusion.io.filters import box_mean, guided_filter
@@ -102,7 +102,7 @@ def _codes(grey: Tensor) -> Tensor:
     return grey.mul(255).round().clamp(0, 255).long()
 
 
-class ZeroLearningFusion(nn.Module):
+class ZeroLearningFusion(NetworkMethod):
     """Zero-learning fusion, in the colours of the visible image.
 
     Histogram and range of the activity belong to the whole image and are found first; the rest is done in tiles that
@@ -111,7 +111,8 @@ class ZeroLearningFusion(nn.Module):
     Args:
         activity: ``vgg19``: features of torchvision's VGG-19, as published; ``contrast``: the mean of |detail| over
             7 x 7 pixels, which needs no weights; ``auto``: VGG-19 where its weights are, else contrast, and says so.
-        vgg: file of VGG-19 weights (torchvision's, ``.pth`` or ``.safetensors``); searched in torch's cache by default.
+        weights: file of VGG-19 weights (torchvision's, ``.pth`` or ``.safetensors``); searched in torch's cache by
+            default.
         variant: a key of `VARIANTS`.
         alpha: overlay (1 - alpha) RGB + alpha F of the fused grey image F on the visible colours, as in the IR-RGB
             registration reports; by default the fused image takes the place of the visible luma.
@@ -123,7 +124,7 @@ class ZeroLearningFusion(nn.Module):
     name = "zero-learning"
 
     def __init__(
-        self, activity: str = "auto", vgg: str = "", variant: str = "fast", alpha: float | None = None
+        self, activity: str = "auto", weights: str = "", variant: str = "fast", alpha: float | None = None
     ) -> None:
         super().__init__()
         for value, known, what in ((activity, ACTIVITIES, "activity"), (variant, tuple(VARIANTS), "variant")):
@@ -131,7 +132,8 @@ class ZeroLearningFusion(nn.Module):
                 raise InputError(f"fusion method '{self.name}': unknown {what} '{value}'; known: {', '.join(known)}")
         self.settings = VARIANTS[variant]
         self.alpha = None if alpha is None else check_alpha(alpha)
-        file = None if activity == "contrast" else find_vgg19(vgg, required=activity == "vgg19" or bool(vgg))
+        self.options = {} if alpha is None else {"alpha": alpha}
+        file = None if activity == "contrast" else find_vgg19(weights, required=activity == "vgg19" or bool(weights))
         self.features = None if file is None else VGGActivity(file, self.settings.layers)
         if file is None and activity == "auto":
             notice(
@@ -140,8 +142,8 @@ class ZeroLearningFusion(nn.Module):
             )
 
     @torch.no_grad()
-    def forward(self, visible: Tensor, infrared: Tensor) -> Tensor:
-        """See `ldfusion.fusion.methods.FusionMethod`."""
+    def fuse(self, visible: Tensor, infrared: Tensor) -> Tensor:
+        """See `FusionMethod`."""
         fused = self.fuse_grey(luma(visible), infrared)
         return with_luma(visible, fused) if self.alpha is None else alpha_blend(visible, fused, self.alpha)
 

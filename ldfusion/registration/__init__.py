@@ -4,7 +4,7 @@ A method is a `Registrar` made by `load_registrar`; what it returns is a `ldfusi
 `ldfusion.registration.warp` applies it. Warps are backward, ``align_corners=True``, displacements are (x, y) in pixels.
 """
 
-from ldfusion.registration.methods import METHODS, Registrar, load_registrar, settle
+from ldfusion.registration.methods import Registrar, load_registrar, settle
 from ldfusion.types import Registration
 
-__all__ = ["METHODS", "Registrar", "Registration", "load_registrar", "settle"]
+__all__ = ["Registrar", "Registration", "load_registrar", "settle"]

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any, Protocol
 
 from torch import Tensor
 
-from ldfusion.config import check_arguments, nearest
-from ldfusion.errors import InputError
 from ldfusion.registration.warp import resize_matrix
+from ldfusion.registry import REGISTRATION, make
 from ldfusion.types import Registration
-
-METHODS: dict[str, str] = {
-    "identity": "ldfusion.registration.methods:IdentityRegistrar",
-    "affine": "ldfusion.registration.affine:AffineRegistrar",
-    "voxelmorph": "ldfusion.registration.voxelmorph:VoxelMorphRegistrar",
-    "orientation": "ldfusion.registration.orientation:OrientationRegistrar",
-    "refine": "ldfusion.registration.refine:RefineRegistrar",
-    "edges": "ldfusion.registration.polish:EdgeRegistrar",
-    "auto": "ldfusion.registration.refine:RefineRegistrar",
-}
-"""Name of a method -> ``module:class``, imported when it is used; ``auto`` is the robust default."""
 
 
 class Registrar(Protocol):
@@ -64,16 +51,11 @@ def load_registrar(method: str = "auto", **options: Any) -> Registrar:
     """The registrar of that name.
 
     Args:
-        method: a key of `METHODS`.
+        method: a key of `ldfusion.registry.REGISTRATION`, or ``module:Class`` of one's own.
         options: arguments of its class, for instance ``model="affine"`` of ``refine``.
 
     Raises:
         InputError: unknown method or option, or weights that are not there.
     """
-    if method not in METHODS:
-        raise InputError(f"registration method: unknown '{method}'; {nearest(method, METHODS)}")
-    module, _, name = METHODS[method].partition(":")
-    maker = getattr(import_module(module), name)
-    check_arguments(maker, options, f"registration method '{method}'")
-    registrar: Registrar = maker(**options)
+    registrar: Registrar = make(method, REGISTRATION, "registration method", options)
     return registrar

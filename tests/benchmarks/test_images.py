@@ -60,7 +60,7 @@ def test_the_pipeline_of_given_weights_makes_images(two_sets: Path, tmp_path: Pa
     pairs = validation_pairs(two_sets)[:1]
     rows = image_rows(pairs, ["ldfusion"], {}, tmp_path, weights)
     pair = load_pair(pairs[0].visible, pairs[0].infrared)
-    expected = load_method("ldfusion", weights=weights)(pair.visible, pair.infrared)[0]
+    expected = load_method("ldfusion", weights=weights).fuse(pair.visible, pair.infrared)[0]
     assert (read_visible(rows["ldfusion"]["roadscene/FLIR_1"])[0] - expected).abs().max() <= 0.51 / 255
 
 

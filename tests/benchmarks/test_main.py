@@ -8,7 +8,7 @@ import pytest
 
 from ldfusion.benchmarks import TABLES, main
 from ldfusion.benchmarks.tasks import METHODS
-from ldfusion.fusion.methods import METHODS as FUSION_METHODS
+from ldfusion.registry import FUSION as FUSION_METHODS
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -18,10 +18,10 @@ from PIL import Image
 from depth.files import read_depth
 from ldfusion.cli import main
 from ldfusion.commands import options
-from ldfusion.commands.fuse import result_files
-from ldfusion.fusion.methods import METHODS, load_method
+from ldfusion.fusion.methods import load_method
 from ldfusion.fusion.tone import TONES
 from ldfusion.loading import load_pair
+from ldfusion.output import result_files
 
 
 def words(pairs: Path, weights: str, *more: str) -> list[str]:
@@ -38,7 +38,7 @@ def tree(root: Path) -> dict[str, bytes]:
 
 
 def expected_files(*names: str) -> set[str]:
-    return {"captions.jsonl", *(str(file) for name in names for file in result_files(name))}
+    return {"captions.jsonl", *(str(file) for name in names for file in result_files(name, True))}
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -91,7 +91,7 @@ def test_other_methods_write_image_panel_and_line(
     line = {"name": "a", "method": method} | ({"alpha": 0.6} if more else {})
     assert captions(pairs)[0] == line
 
-    fuse = load_method(method, alpha=0.6 if more else None)
+    fuse = load_method(method, alpha=0.6 if more else None).fuse
     pair = load_pair(pairs / "visible" / "b.png", pairs / "infrared" / "b.png")
     expected = (fuse(pair.visible, pair.infrared)[0] * 255).permute(1, 2, 0).numpy()
     with Image.open(pairs / "out" / "fused" / "b.png") as fused:
@@ -128,19 +128,41 @@ def test_options_of_another_method_are_refused(pairs: Path, capsys: pytest.Captu
     cases = [
         (["--alpha", "0.5"], "--alpha is for the methods alpha and zero-learning, not for 'ldfusion'"),
         (["--method", "mean", "--prompt", "people"], "--prompt is for the method 'ldfusion', not for 'mean'"),
-        (["--method", "mean", "--weights", "x"], "--weights is for the method 'ldfusion', not for 'mean'"),
+        (
+            ["--method", "mean", "--weights", "x"],
+            "--weights is for the methods ldfusion, seafusion and zero-learning, not for 'mean'",
+        ),
         (["--method", "mean", "--tone", "bright"], "--tone is for the method 'ldfusion', not for 'mean'"),
         (["--method", "mean", "--timesteps", "5"], "--timesteps is for the method 'ldfusion', not for 'mean'"),
     ]
     for more, line in cases:
         assert main([*base, *more]) == 2
-        assert capsys.readouterr().err == f"ldfusion: error: {line}\n"
+        err = capsys.readouterr().err
+        assert err.startswith(f"ldfusion: error: {line}") and err.count("\n") == 1
     assert not (pairs / "out").exists()
 
 
-def test_the_methods_of_the_command_are_those_of_the_library() -> None:
-    assert set(options.METHODS) == set(METHODS)
+def test_the_tones_of_the_command_are_those_of_the_library() -> None:
     assert options.TONES == tuple(TONES)
+
+
+def test_own_options_and_weights_reach_the_method(pairs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base = ["fuse", str(pairs / "visible"), str(pairs / "infrared"), "-o", str(pairs / "out"), "--method"]
+    assert main([*base, "laplacian", "--set", "levels=2"]) == 0
+    fuse = load_method("laplacian", levels=2).fuse
+    pair = load_pair(pairs / "visible" / "b.png", pairs / "infrared" / "b.png")
+    expected = (fuse(pair.visible, pair.infrared)[0] * 255).permute(1, 2, 0).numpy()
+    with Image.open(pairs / "out" / "fused" / "b.png") as fused:
+        assert np.abs(np.asarray(fused) - expected).max() <= 0.51
+    capsys.readouterr()
+    for more, line in (
+        (["laplacian", "--set", "level=2"], "fusion method 'laplacian': unknown key 'level'; did you mean 'levels'?"),
+        (["laplacian", "--set", "levels=2", "--set", "levels=3"], "--set: 'levels' is given twice"),
+        (["seafusion", "--weights", str(pairs / "visible")], f"{pairs / 'visible'}: no config.json there; give"),
+        (["no.such:Method"], "fusion method 'no.such:Method': No module named 'no'"),
+    ):
+        assert main([*base, *more, "--overwrite"]) == 2
+        assert line in capsys.readouterr().err
 
 
 def test_a_tone_reaches_the_picture(pairs: Path, weights: str) -> None:

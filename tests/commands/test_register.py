@@ -14,12 +14,10 @@ import torch
 from PIL import Image
 
 from ldfusion.cli import main
-from ldfusion.commands import register
 from ldfusion.commands.register import result_files
 from ldfusion.evaluation.registration import corner_error
 from ldfusion.io.image import read_raw, write_png
 from ldfusion.registration.files import read_transform
-from ldfusion.registration.methods import METHODS
 from ldfusion.registration.warp import invert, transform_points, warp_image
 from ldfusion.types import Registration
 
@@ -131,7 +129,10 @@ def test_a_colour_mapped_infrared_image_is_said(
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
-        (["--method", "affine", "--model", "homography"], "--model is for the methods refine, orientation and edges"),
+        (
+            ["--method", "affine", "--model", "homography"],
+            "--model is for the methods auto, edges, orientation and refine",
+        ),
         (["--masks"], "--masks is for the methods affine and voxelmorph"),
     ],
 )
@@ -143,8 +144,13 @@ def test_options_that_do_not_belong_together(
     assert not (folders / "out").exists()
 
 
-def test_the_methods_of_the_command_are_those_of_the_library() -> None:
-    assert {*register.METHODS, "identity"} == set(METHODS)
+def test_own_weights_and_options_reach_the_method(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words(folders, "--weights", str(folders / "visible"))) == 2
+    assert f"{folders / 'visible'}: no config.json there" in capsys.readouterr().err
+    assert main(words(folders, "--method", "edges", "--weights", "x")) == 2
+    assert "--weights is for the methods affine, auto, refine and voxelmorph" in capsys.readouterr().err
+    assert main(words(folders, "--set", "starts=1", "--set", "start=2")) == 2
+    assert "unknown key 'start'; did you mean 'starts'" in capsys.readouterr().err
 
 
 def test_fuse_registers_first(folders: Path, drawn_scene: tuple[torch.Tensor, torch.Tensor]) -> None:

@@ -11,7 +11,7 @@ from ldfusion.io.palette import palette
 
 def test_where_the_visible_image_is_smooth_colours_are_the_palettes() -> None:
     infrared = torch.linspace(0, 1, 64 * 80).reshape(1, 1, 64, 80)
-    fused = load_method("edges")(torch.full((1, 3, 64, 80), 0.6), infrared)
+    fused = load_method("edges").fuse(torch.full((1, 3, 64, 80), 0.6), infrared)
     expected = torch.from_numpy(palette("iron")).float()[(infrared * 255).round().long()[0, 0]] / 255
     assert torch.allclose(fused[0].permute(1, 2, 0), expected, atol=1e-6)
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from ldfusion.data.synthetic import render_scene
 from ldfusion.evaluation.metrics import compute_metrics
 from ldfusion.evaluation.suite import luma_codes
+from ldfusion.fusion.guidance import Guidance
 from ldfusion.fusion.methods import load_method
-from ldfusion.fusion.sentence import SentenceFusion
 from ldfusion.io.color import luma, rgb_to_ycbcr
 from ldfusion.pipeline import LDFusionPipeline
 
@@ -32,7 +32,7 @@ LIGHTS = ("day", "night", "unlit", "smoke")
 
 
 def fuse(pipe: LDFusionPipeline, pair: Pair, tone: str = "natural") -> Tensor:
-    return SentenceFusion(pipe, "a street with a car and a person", tone=tone)(*pair)
+    return pipe.guided_by(Guidance("a street with a car and a person", tone=tone)).fuse(*pair)
 
 
 def test_it_keeps_what_each_source_has_better_than_the_maximum_does(pipe: LDFusionPipeline, pairs: list[Pair]) -> None:
@@ -40,7 +40,7 @@ def test_it_keeps_what_each_source_has_better_than_the_maximum_does(pipe: LDFusi
     rows = []
     for visible, infrared in pairs:
         images = torch.cat(
-            [luma_codes(image[0]) for image in (fuse(pipe, (visible, infrared)), maximum(visible, infrared))]
+            [luma_codes(image[0]) for image in (fuse(pipe, (visible, infrared)), maximum.fuse(visible, infrared))]
         )
         found = compute_metrics(images, luma_codes(visible[0]), luma_codes(infrared[0]), ("SCD", "SF", "SD"))
         rows.append(torch.stack([found[name][0] - found[name][1] for name in ("SCD", "SF", "SD")]))

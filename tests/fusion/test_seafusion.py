@@ -208,7 +208,7 @@ def test_the_embedded_weights_fuse_by_name():
     visible, infrared = torch.full((1, 3, 48, 64), 0.2), torch.full((1, 1, 48, 64), 0.2)
     visible[..., :32] = 0.7
     infrared[..., 12:36, 44:56] = 0.8
-    fused = luma(method(visible, infrared))
+    fused = luma(method.fuse(visible, infrared))
     assert fused.shape == (1, 1, 48, 64)
     assert fused[..., 8:-8, 8:24].mean() == pytest.approx(0.7, abs=0.12)
     assert fused[..., 18:30, 47:53].mean() == pytest.approx(0.8, abs=0.15)

@@ -10,7 +10,6 @@ from torch import Tensor
 from ldfusion.fusion import video
 from ldfusion.fusion.classical import mean_fusion
 from ldfusion.fusion.methods import load_method
-from ldfusion.fusion.sentence import SentenceFusion
 from ldfusion.fusion.video import VideoFuser
 from ldfusion.io.color import luma
 from ldfusion.io.video import Frame
@@ -71,11 +70,13 @@ def test_a_still_scene_gives_a_still_result(weights: str) -> None:
     assert [time for time, _ in fuser.sentences] == [0.0]
 
 
-class Talker(SentenceFusion):
+class Talker(LDFusionPipeline):
     """Sees something else whenever it is asked."""
 
-    def describe(self, visible: Tensor, infrared: Tensor) -> list[str]:
-        self.asked = getattr(self, "asked", 0) + 1
+    asked = 0
+
+    def sentences(self, visible: Tensor, infrared: Tensor) -> list[str]:
+        self.asked += 1
         return ["a street . a person" if self.asked % 2 else "near person near . street street"]
 
 
@@ -83,15 +84,16 @@ def test_the_sentence_is_renewed_now_and_then_and_taken_up_gradually(
     weights: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(video, "SENTENCE_EVERY", 1.0)
-    method = Talker(LDFusionPipeline.from_pretrained(weights))
+    method = Talker(**LDFusionPipeline.from_pretrained(weights).components)
     fuser = VideoFuser(method)
     held, clip = [], pairs(30)
     for pair in clip:
         fuser(pair)
-        held.append(method._held)
+        assert fuser.frames is not None
+        held.append(fuser.frames.feature)
     assert [time for time, _ in fuser.sentences] == [0.0, 1.0, 2.0]
     assert all(torch.equal(feature, held[0]) for feature in held[:10])
-    first, second = (method.pipe.text_encoder.encode([text]) for _, text in fuser.sentences[:2])
+    first, second = (method.text_encoder.encode([text]) for _, text in fuser.sentences[:2])
     whole = float((second - first).abs().max())
     assert whole > 1e-3
     steps = [float((after - before).abs().max()) for before, after in pairwise(held[9:20])]

@@ -106,10 +106,10 @@ def test_colour_comes_from_the_visible_image_and_the_batch_does_not_matter() -> 
     infrared = 0.4 + 0.2 * torch.rand(2, 1, 50, 71, generator=generator)
     method = load_method("zero-learning", activity="contrast")
     assert isinstance(method, FusionMethod) and method.name == "zero-learning"
-    fused = method(visible, infrared)
+    fused = method.fuse(visible, infrared)
     torch.testing.assert_close(rgb_to_ycbcr(fused)[:, 1:], rgb_to_ycbcr(visible)[:, 1:], atol=1e-5, rtol=0)
-    torch.testing.assert_close(fused[1:], method(visible[1:], infrared[1:]), atol=1e-6, rtol=0)
-    same = method(visible, luma(visible))
+    torch.testing.assert_close(fused[1:], method.fuse(visible[1:], infrared[1:]), atol=1e-6, rtol=0)
+    same = method.fuse(visible, luma(visible))
     torch.testing.assert_close(same, visible, atol=1e-4, rtol=0)  # two equal images fuse into themselves
 
 
@@ -126,7 +126,7 @@ def test_tiles_agree_with_the_whole_image(variant: str, tmp_path: Path, monkeypa
 def test_warm_target_in_the_dark_is_kept() -> None:
     visible, infrared = torch.full((1, 3, 96, 96), 0.1), torch.full((1, 1, 96, 96), 0.2)
     infrared[..., 40:56, 40:56] = 0.9
-    fused = luma(load_method("zero-learning", activity="contrast")(visible, infrared))
+    fused = luma(load_method("zero-learning", activity="contrast").fuse(visible, infrared))
     assert fused[..., 44:52, 44:52].mean() > fused[..., :20, :20].mean() + 0.25
 
 
@@ -134,7 +134,7 @@ def test_alpha_overlays_the_fused_grey_image() -> None:
     generator = torch.Generator().manual_seed(4)
     visible, infrared = torch.rand(1, 3, 40, 40, generator=generator), torch.rand(1, 1, 40, 40, generator=generator)
     grey = ZeroLearningFusion("contrast").fuse_grey(luma(visible), infrared)
-    fused = load_method("zero-learning", activity="contrast", alpha=0.35)(visible, infrared)
+    fused = load_method("zero-learning", activity="contrast", alpha=0.35).fuse(visible, infrared)
     torch.testing.assert_close(fused, 0.65 * visible + 0.35 * grey)
 
 

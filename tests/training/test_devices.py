@@ -13,8 +13,8 @@ import torch
 import yaml
 
 from ldfusion.config import Experiment
+from ldfusion.registry import STAGES
 from ldfusion.training.loop import Trainer
-from ldfusion.training.stages import STAGES
 
 TINY = {
     path.stem: str(yaml.safe_load(path.read_text())["stage"])

@@ -4,30 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ldfusion.config import DataConfig, nearest
+from ldfusion.config import DataConfig
 from ldfusion.errors import InputError
-
-STAGES: dict[str, str] = {
-    "denoiser": "ldfusion.training.stages.denoiser:DenoiserStage",
-    "depth-visible": "ldfusion.training.stages.depth:VisibleDepthStage",
-    "depth-infrared": "ldfusion.training.stages.depth:InfraredDepthStage",
-    "captioner": "ldfusion.training.stages.captioner:CaptionerStage",
-    "detector": "ldfusion.training.stages.detector:DetectorStage",
-    "text": "ldfusion.training.stages.text:TextStage",
-    "fusion": "ldfusion.training.stages.fusion:FusionStage",
-    "registration": "ldfusion.training.stages.registration:RegistrationStage",
-    "segmentation": "ldfusion.training.stages.segmentation:SegmentationStage",
-    "seafusion": "ldfusion.training.stages.seafusion:SeAFusionStage",
-    "matching": "ldfusion.training.stages.matching:MatchingStage",
-}
-"""Name of a stage -> ``module:class``, imported when the stage is used."""
+from ldfusion.registry import STAGES, maker
 
 
 class Stage(Protocol):
@@ -100,10 +85,7 @@ def build_stage(name: str, model: Mapping[str, Any], loss: Mapping[str, Any], da
     Raises:
         InputError: unknown stage.
     """
-    if name not in STAGES:
-        raise InputError(f"stage: unknown stage '{name}'; {nearest(name, STAGES)}")
-    module, _, attribute = STAGES[name].partition(":")
-    stage: Stage = getattr(import_module(module), attribute)(model, loss, data)
+    stage: Stage = maker(name, STAGES, "stage")(model, loss, data)
     return stage
 
 

@@ -16,8 +16,10 @@ from ldfusion.config import DataConfig, check_arguments, nearest
 from ldfusion.data.label_sets import LabelSet
 from ldfusion.data.pairs import to_device
 from ldfusion.errors import InputError
-from ldfusion.fusion.methods import METHODS, FusionMethod, load_method
+from ldfusion.fusion.base import FusionMethod
+from ldfusion.fusion.methods import load_method
 from ldfusion.io.image import write_png
+from ldfusion.registry import FUSION
 from ldfusion.segmentation.losses import check_kind, semantic_loss
 from ldfusion.segmentation.metrics import TrustedScore
 from ldfusion.segmentation.network import SegmentationNetwork
@@ -51,8 +53,8 @@ class SegmentationLoss:
         if not self.sources:
             raise InputError("loss.sources is empty: name visible, infrared or a fusion method")
         for name in self.sources:
-            if name not in SENSORS and name not in METHODS:
-                raise InputError(f"loss.sources: unknown source '{name}'; {nearest(name, [*SENSORS, *METHODS])}")
+            if name not in SENSORS and name not in FUSION:
+                raise InputError(f"loss.sources: unknown source '{name}'; {nearest(name, [*SENSORS, *FUSION])}")
         if not (0 < self.threshold < 1 and 0 < self.share <= 1):
             raise InputError(f"loss.threshold={self.threshold}, loss.share={self.share}: both must be within 0 and 1")
         if any(not weight > 0 for weight in self.class_weights):
@@ -83,7 +85,7 @@ class SegmentationStage:
                 f"({', '.join(self.classes.names)})"
             )
         names = [name for name in self.weights.sources if name not in SENSORS]
-        options: dict[str, dict[str, Any]] = {"seafusion": {"folder": model.get("fusion") or None}}
+        options: dict[str, dict[str, Any]] = {"seafusion": {"weights": model.get("fusion") or None}}
         self.methods = {name: load_method(name, **options.get(name, {})) for name in names}
 
     @staticmethod
@@ -170,7 +172,7 @@ def source_image(batch: Mapping[str, Any], source: str, methods: Mapping[str, Fu
     method = methods[source]
     if isinstance(method, nn.Module):  # not a part of the network that is trained: nothing else moves it
         method.to(batch["visible"].device)
-    return method(batch["visible"], batch["infrared"])
+    return method.fuse(batch["visible"], batch["infrared"])
 
 
 def draw_sources(batch: Mapping[str, Any], sources: Sequence[str], methods: Mapping[str, FusionMethod]) -> Tensor:
