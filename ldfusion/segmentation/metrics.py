@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -25,6 +25,10 @@ class SegmentationScore:
     def add(self, predicted: Tensor, truth: Tensor) -> None:
         """Class ids (..., H, W) of both; pixels where the truth is 255 do not count."""
         self.matrix.update(predicted.cpu(), truth.cpu())
+
+    def merge(self, other: SegmentationScore) -> None:
+        """Count what another one has counted, too."""
+        self.matrix.confmat += other.counts()
 
     def counts(self) -> Tensor:
         """Pixels (K, K): true class by row, predicted class by column."""
@@ -64,9 +68,23 @@ class TrustedScore:
             else:
                 self.partial.add(torch.where(found >= count, torch.zeros_like(found), found), labels)
 
+    def merge(self, other: TrustedScore) -> None:
+        """Count what another one has counted, too."""
+        self.whole.merge(other.whole)
+        self.partial.merge(other.partial)
+
     def figures(self) -> dict[str, float]:
         """See `SegmentationScore.figures`."""
         return (self.whole if self.whole.counts().sum() > 0 else self.partial).figures()
+
+
+def sum_of(scores: Iterable[TrustedScore]) -> TrustedScore:
+    """The counts of some scores of the same classes together."""
+    first, *others = scores
+    total = TrustedScore(first.labels)
+    for score in (first, *others):
+        total.merge(score)
+    return total
 
 
 def mean_iou(iou: Mapping[str, float | None]) -> float:

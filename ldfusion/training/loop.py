@@ -65,7 +65,7 @@ class Trainer:
             )
         if e.optim.precision == "fp16" and not torch.cuda.is_available():
             raise InputError("optim.precision=fp16 needs a GPU; use bf16 or fp32")
-        self.stage: Stage = self._seeded_stage()
+        self.stage: Stage[Any] = self._seeded_stage()
         self.plan = self.stage if isinstance(self.stage, AlternatingStage) else None
         if self.plan is not None and self.plan.steps != e.train.steps:
             raise InputError(f"train.steps={e.train.steps}: the plan of this stage has {self.plan.steps} steps")
@@ -104,7 +104,7 @@ class Trainer:
         self.stop = min(e.train.stop or e.train.steps, e.train.steps)
         self.loader = self._loader()
 
-    def _seeded_stage(self) -> Stage:
+    def _seeded_stage(self) -> Stage[Any]:
         e = self.experiment
         torch.manual_seed(sample_seed(e.seed, 0))
         stage = build_stage(e.stage, e.model, e.loss, e.data)

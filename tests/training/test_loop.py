@@ -266,8 +266,8 @@ def test_another_model_in_the_same_folder_is_refused(tiny: Tiny) -> None:
 def test_every_stage_can_be_imported() -> None:
     from importlib import import_module
 
-    for place in STAGES.values():
-        module, _, name = place.partition(":")
+    for entry in STAGES.values():
+        module, _, name = entry.where.partition(":")
         stage = getattr(import_module(module), name)
         options = getattr(stage, "dataset_options", None)  # none where the arguments decide; it is declared then
         assert isinstance(options, dict) or stage.__annotations__["dataset_options"] == "dict[str, bool]"

@@ -2,38 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
+import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from ldfusion.config import DataConfig
+from ldfusion.data.pairs import to_device
 from ldfusion.errors import InputError
+from ldfusion.io.image import write_png
 from ldfusion.registry import STAGES, maker
 
+Network = TypeVar("Network", bound=nn.Module)
 
-class Stage(Protocol):
-    """What the loop needs of a stage."""
 
-    network: nn.Module
-    """What is trained."""
-    dataset_options: dict[str, bool]
-    """Labels that `PairDataset` must deliver."""
+@dataclass
+class Measured:
+    """What a stage has measured on one batch of validation pairs.
 
+    Attributes:
+        values: a number or a tensor (N,) by name, of which the mean is the figure; or what `Stage.figures` makes of it.
+        row: (3, h, w) for the sheet of pictures.
+        pictures: file name -> (3, h, w), each a picture of its own.
+    """
+
+    values: dict[str, Any]
+    row: Tensor | None = None
+    pictures: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Stage(ABC, Generic[Network]):
+    """Declares what one step and one batch of validation pairs come to; the loop does the rest.
+
+    Attributes:
+        network: what is trained.
+        dataset_options: labels that `PairDataset` must deliver.
+        sheet: file of the validation's pictures.
+        every, most: every so many batches are shown, the first ones.
+    """
+
+    network: Network
+    dataset_options: Mapping[str, bool] = {}
+    sheet: ClassVar[str] = "pictures.png"
+    every: ClassVar[int] = 8
+    most: ClassVar[int] = 6
+
+    @abstractmethod
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
         """Losses of one batch; key ``loss`` is minimised (mean over samples), the others are logged."""
-        ...
 
-    def validate(self, network: nn.Module, loader: DataLoader[dict[str, Any]], folder: Path) -> dict[str, float]:
+    @abstractmethod
+    def measure(self, network: Network, batch: dict[str, Any], number: int, shown: bool) -> Measured:
+        """What one batch of validation pairs comes to.
+
+        Args:
+            network: in evaluation mode, without gradients.
+            batch: on its device.
+            number: of the batch.
+            shown: whether its pictures are wanted.
+        """
+
+    def figures(self, network: Network, found: Sequence[dict[str, Any]], folder: Path) -> dict[str, float]:
+        """The figures of the `Measured.values` of all batches: means over samples; files may go into ``folder``."""
+        names = dict.fromkeys(name for values in found for name in values)
+        return {name: mean_of(values[name] for values in found if name in values) for name in names}
+
+    def validate(self, network: Network, loader: Iterable[dict[str, Any]], folder: Path) -> dict[str, float]:
         """Figures on the validation pairs; pictures go into ``folder``."""
-        ...
+        device = next(network.parameters()).device
+        found: list[dict[str, Any]] = []
+        rows: list[Tensor] = []
+        shown = 0
+        for number, batch in enumerate(to_device(batch, device) for batch in loader):
+            show = number % self.every == 0 and shown < self.most
+            shown += show
+            measured = self.measure(network, batch, number, show)
+            found.append(measured.values)
+            if measured.row is not None:
+                rows.append(measured.row.clamp(0, 1).cpu())
+            for name, picture in measured.pictures.items():
+                write_png(folder / name, picture.clamp(0, 1).cpu())
+        if rows:
+            write_png(folder / self.sheet, torch.cat(rows, dim=1))
+        return self.figures(network, found, folder)
 
-    def export(self, network: nn.Module, folder: Path) -> None:
+    def export(self, network: Network, folder: Path) -> None:
         """Write the trained network as safetensors and ``config.json``."""
-        ...
+        network.save_pretrained(folder)  # type: ignore[operator]
+
+
+def mean_of(values: Iterable[float | Tensor]) -> float:
+    """Mean over the numbers, and over all elements of the tensors."""
+    return torch.cat([torch.as_tensor(value, dtype=torch.float64).cpu().flatten() for value in values]).mean().item()
 
 
 @dataclass(frozen=True)
@@ -72,20 +136,20 @@ class AlternatingStage(GroupedStage, Protocol):
         ...
 
 
-def parameter_groups(stage: Stage) -> dict[str, list[ParameterGroup]]:
+def parameter_groups(stage: Stage[Any]) -> dict[str, list[ParameterGroup]]:
     """What each optimiser of a stage trains: by default all parameters that need a gradient, in one group."""
     if isinstance(stage, GroupedStage):
         return stage.groups()
     return {"main": [ParameterGroup([p for p in stage.network.parameters() if p.requires_grad])]}
 
 
-def build_stage(name: str, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> Stage:
+def build_stage(name: str, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> Stage[Any]:
     """The stage of that name.
 
     Raises:
         InputError: unknown stage.
     """
-    stage: Stage = maker(name, STAGES, "stage")(model, loss, data)
+    stage: Stage[Any] = maker(name, STAGES, "stage")(model, loss, data)
     return stage
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
 
 from captioning.evaluate import FrequentCaption, caption_scores, pad_tokens, sentence
 from captioning.heads import fact_losses, fact_targets, fact_vector
@@ -24,6 +23,7 @@ from ldfusion.data.catalog import select_pairs
 from ldfusion.data.labels import read_captions
 from ldfusion.errors import InputError
 from ldfusion.io.files import atomic_write
+from ldfusion.training.stages import Measured, Stage
 
 DEPTHS = ("depth_visible", "depth_infrared")
 LOSS_WEIGHTS = {
@@ -37,7 +37,7 @@ LOSS_WEIGHTS = {
 """Weights of the sentence written from the facts, of a human sentence, and of the auxiliary facts and object mask."""
 
 
-class CaptionerStage:
+class CaptionerStage(Stage[DepthCaptioner]):
     """Trains `DepthCaptioner` on the report and one human sentence of each pair, with facts and object masks beside.
 
     Args:
@@ -50,7 +50,7 @@ class CaptionerStage:
         data: where the training captions are.
     """
 
-    dataset_options: ClassVar[dict[str, bool]] = {"depth": True, "captions": True, "masks": True}
+    dataset_options: Mapping[str, bool] = {"depth": True, "captions": True, "masks": True}
 
     def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
         known = [
@@ -67,9 +67,8 @@ class CaptionerStage:
         texts = [sentence(record, style) for record in self.records for style in STYLES]
         sizes = dict(model)
         words = Vocabulary.build([*texts, *map(mirror, texts)], int(sizes.pop("min_count", 4)))
-        captioner = DepthCaptioner(words=words.words[words.first_word :], **sizes)
-        self.network: nn.Module = captioner
-        self.longest = int(captioner.config["max_length"])
+        self.network = DepthCaptioner(words=words.words[words.first_word :], **sizes)
+        self.longest = int(self.network.config["max_length"])
         self.vocabulary = words
         self.weights = {name: float(loss.get(name, weight)) for name, weight in LOSS_WEIGHTS.items()}
         self.smoothing = float(loss.get("smoothing", 0.1))
@@ -114,11 +113,13 @@ class CaptionerStage:
                 encoded.append(self.vocabulary.encode(text, style, self.longest + 1))
         return pad_tokens(encoded, self.vocabulary.pad).unflatten(0, (-1, 2))
 
-    def validate(self, network: nn.Module, loader: DataLoader[dict[str, Any]], folder: Path) -> dict[str, float]:
+    def measure(self, network: DepthCaptioner, batch: dict[str, Any], number: int, shown: bool) -> Measured:
+        """The batch itself: the scores are those of the whole set."""
+        return Measured({"batch": batch})
+
+    def figures(self, network: DepthCaptioner, found: Sequence[dict[str, Any]], folder: Path) -> dict[str, float]:
         """Scores of the default report and of each human style beside the baseline's; all sentences as JSON lines."""
-        assert isinstance(network, DepthCaptioner)
-        device = next(network.parameters()).device
-        batches = [{k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items()} for batch in loader]
+        batches = [values["batch"] for values in found]
         names = [name for batch in batches for name in batch["name"]]
         baseline = FrequentCaption(self.records, self.vocabulary)
         scores, said = caption_scores(network, batches, baseline, self.beams)
@@ -133,10 +134,6 @@ class CaptionerStage:
             for who, values in both.items()
             for name, value in values.items()
         }
-
-    def export(self, network: nn.Module, folder: Path) -> None:
-        assert isinstance(network, DepthCaptioner)
-        network.save_pretrained(folder)
 
 
 def perturbed(depth: Tensor, seed: int, strength: float) -> Tensor:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from depth.align import standardise
 from depth.estimator import enlarge
@@ -23,11 +22,10 @@ from ldfusion.errors import InputError
 from ldfusion.fusion.classical import laplacian_fusion, mean_fusion
 from ldfusion.fusion.losses import target_intensity
 from ldfusion.io.color import luma, with_luma
-from ldfusion.io.image import write_png
-from ldfusion.training.stages import check_crop
+from ldfusion.training.stages import Measured, Stage, check_crop
 
 
-class DepthStage:
+class DepthStage(Stage[DepthStudent]):
     """Distils the teacher's relative inverse depth into a `DepthStudent` of one modality.
 
     The loss is scale- and shift-invariant with gradient matching (MiDaS, Ranftl et al. 2020, eqs. 5-11); each target is
@@ -38,14 +36,15 @@ class DepthStage:
     """
 
     modality = "visible"
-    dataset_options: ClassVar[dict[str, bool]] = {"depth": True, "masks": True}
+    dataset_options: Mapping[str, bool] = {"depth": True, "masks": True}
+    sheet = "depth.png"
 
     def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
         check_arguments(DepthStudent.__init__, model, "model")
         check_keys(loss, ("alpha", "root", "rank", "paste", "blend"), "loss")
         check_crop(data, STRIDE)
         channels = 3 if self.modality == "visible" else 1
-        self.network: nn.Module = DepthStudent(**{"in_channels": channels, **model})
+        self.network = DepthStudent(**{"in_channels": channels, **model})
         self.alpha = float(loss.get("alpha", 0.5))
         self.root = float(loss.get("root", 2.0))
         self.rank = float(loss.get("rank", 0.0))
@@ -80,39 +79,28 @@ class DepthStage:
         """What this student sees of fused images (B, 3, H, W): their colours, or their luma."""
         return fused if self.modality == "visible" else luma(fused)
 
-    def validate(self, network: nn.Module, loader: DataLoader[dict[str, Any]], folder: Path) -> dict[str, float]:
-        """Spearman correlation with the teacher, and a picture: image, teacher, student.
+    def measure(self, network: DepthStudent, batch: dict[str, Any], number: int, shown: bool) -> Measured:
+        """Spearman correlation with the teacher; and image, teacher, student.
 
-        Of a student that learns from blends also ``spearman_laplacian``: of the pair fused by the Laplacian pyramid,
-        with the mean of both labels.
+        Of a student that learns from blends also that of the pair fused by the Laplacian pyramid, with the mean of both
+        labels.
         """
-        device = next(network.parameters()).device
-        scores: list[Tensor] = []
-        of_blends: list[Tensor] = []
-        rows: list[Tensor] = []
-        for number, batch in enumerate(loader):
-            image, target = batch[self.modality].to(device), batch[f"depth_{self.modality}"].to(device)
-            prediction = enlarge(network(image).float(), *target.shape[-2:])
-            scores.append(spearman(prediction, target))
-            if self.blend > 0:
-                both = self._as_read(laplacian_fusion(batch["visible"], batch["infrared"])).to(device)
-                label = teacher_of(batch["depth_visible"], batch["depth_infrared"]).to(device)
-                of_blends.append(spearman(enlarge(network(both).float(), *label.shape[-2:]), label))
-            if number % 8 == 0 and len(rows) < 6:
-                maps = [
-                    torch.from_numpy(colorize_depth(d[0, 0].cpu())).permute(2, 0, 1) / 255 for d in (target, prediction)
-                ]
-                rows.append(torch.cat([image[0].expand(3, -1, -1).cpu(), *maps], dim=2))
-        write_png(folder / "depth.png", torch.cat(rows, dim=1))
-        values = torch.cat(scores)
-        figures = {"spearman": values.mean().item(), "spearman_min": values.min().item()}
-        if of_blends:
-            figures["spearman_laplacian"] = torch.cat(of_blends).mean().item()
-        return figures
+        image, target = batch[self.modality], batch[f"depth_{self.modality}"]
+        prediction = enlarge(network(image).float(), *target.shape[-2:])
+        values = {"spearman": spearman(prediction, target)}
+        if self.blend > 0:
+            both = self._as_read(laplacian_fusion(batch["visible"], batch["infrared"]))
+            label = teacher_of(batch["depth_visible"], batch["depth_infrared"])
+            values["spearman_laplacian"] = spearman(enlarge(network(both).float(), *label.shape[-2:]), label)
+        if not shown:
+            return Measured(values)
+        maps = [torch.from_numpy(colorize_depth(d[0, 0].cpu())).permute(2, 0, 1) / 255 for d in (target, prediction)]
+        return Measured(values, torch.cat([image[0].expand(3, -1, -1).cpu(), *maps], dim=2))
 
-    def export(self, network: nn.Module, folder: Path) -> None:
-        assert isinstance(network, DepthStudent)
-        network.save_pretrained(folder)
+    def figures(self, network: DepthStudent, found: Sequence[dict[str, Any]], folder: Path) -> dict[str, float]:
+        """The means, and the least correlation of a pair."""
+        least = min(values["spearman"].min().item() for values in found)
+        return {**super().figures(network, found, folder), "spearman_min": least}
 
 
 def blend_sensors(visible: Tensor, infrared: Tensor, seeds: Tensor) -> Tensor:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from depth.network import STRIDE
 from ldfusion.config import DataConfig, check_arguments, check_keys
@@ -18,31 +17,32 @@ from ldfusion.detection.losses import centre_loss, side_loss
 from ldfusion.detection.network import CentreDetector
 from ldfusion.detection.preview import draw_boxes
 from ldfusion.detection.targets import make_targets
-from ldfusion.evaluation.tasks.detection import Truth, average_precision, truth_of
+from ldfusion.evaluation.tasks.detection import average_precision, truth_of
 from ldfusion.fusion.classical import mean_fusion
 from ldfusion.io.color import luma
-from ldfusion.io.image import write_png
-from ldfusion.training.stages import check_crop
+from ldfusion.training.stages import Measured, Stage, check_crop
 from ldfusion.weights import component_folder, read_state
 
 BOTH = sum(SENSORS.values())
 
 
-class DetectorStage:
+class DetectorStage(Stage[CentreDetector]):
     """Trains a `CentreDetector` that no fusion method is favoured by: it sees single sensors and random mixtures alike.
 
     ``loss`` weighs the ``sides`` against the centres. ``model.trunk`` names the weights of a depth student of visible
     images that the trunk starts from: a folder, ``embedded``, or empty for a random start.
     """
 
-    dataset_options: ClassVar[dict[str, bool]] = {"boxes": True}
+    dataset_options: Mapping[str, bool] = {"boxes": True}
+    sheet = "boxes.png"
+    every = 6
 
     def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
         sizes = {key: value for key, value in model.items() if key != "trunk"}
         check_arguments(CentreDetector.__init__, sizes, "model")
         check_keys(loss, ("sides",), "loss")
         check_crop(data, STRIDE)
-        self.network: nn.Module = CentreDetector(**sizes)
+        self.network = CentreDetector(**sizes)
         self.sides = float(loss.get("sides", 2.0))
         trunk = str(model.get("trunk", ""))
         if trunk:
@@ -60,32 +60,27 @@ class DetectorStage:
         }
         return {"loss": losses["centres"] + self.sides * losses["sides"], **losses}
 
-    def validate(self, network: nn.Module, loader: DataLoader[dict[str, Any]], folder: Path) -> dict[str, float]:
-        """Average precision on visible, infrared and mean images, and a picture of the boxes found in the mean."""
-        assert isinstance(network, CentreDetector)
+    def measure(self, network: CentreDetector, batch: dict[str, Any], number: int, shown: bool) -> Measured:
+        """What is found on the visible, the infrared and the mean image, and the boxes found in the mean."""
         detector = OwnDetector(network)
-        device = next(network.parameters()).device
-        kinds: dict[str, list[Any]] = {"visible": [], "infrared": [], "mean": []}
-        truth: list[Truth] = []
-        rows: list[Tensor] = []
-        for number, batch in enumerate(loader):
-            visible, infrared = batch["visible"].to(device), batch["infrared"].to(device)
-            truth.append(truth_of(torch.from_numpy(batch["boxes"][0])))
-            images = {"visible": visible, "infrared": infrared, "mean": mean_fusion(visible, infrared)}
-            for kind, image in images.items():
-                kinds[kind].append(detector(image)[0])
-            if number % 6 == 0 and len(rows) < 6:
-                rows.append(draw_boxes(images["mean"][0].cpu(), kinds["mean"][-1].above(0.3)))
-        write_png(folder / "boxes.png", torch.cat(rows, dim=1))
+        mean = mean_fusion(batch["visible"], batch["infrared"])
+        images = {"visible": batch["visible"], "infrared": batch["infrared"], "mean": mean}
+        found = {kind: detector(image)[0] for kind, image in images.items()}
+        row = draw_boxes(mean[0].cpu(), found["mean"].above(0.3)) if shown else None
+        return Measured({**found, "truth": truth_of(torch.from_numpy(batch["boxes"][0]))}, row)
+
+    def figures(self, network: CentreDetector, found: Sequence[dict[str, Any]], folder: Path) -> dict[str, float]:
+        """Average precision on each kind of image."""
+        truth = [values["truth"] for values in found]
         figures: dict[str, float] = {}
-        for kind, found in kinds.items():
-            scores = average_precision(found, truth)
+        for kind in ("visible", "infrared", "mean"):
+            scores = average_precision([values[kind] for values in found], truth)
             measured = {name: scores[name] for name in ("AP50", "AP")}
             figures |= {f"{kind}/{name}": value for name, value in measured.items() if value is not None}
         return figures
 
-    def export(self, network: nn.Module, folder: Path) -> None:
-        assert isinstance(network, CentreDetector)
+    def export(self, network: CentreDetector, folder: Path) -> None:
+        """In half precision."""
         network.half().save_pretrained(folder)
         network.float()
 

@@ -5,22 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
 
 from ldfusion.config import DataConfig, check_arguments
 from ldfusion.io.color import luma
-from ldfusion.io.image import write_png
 from ldfusion.registration.correspond import cell_centres
 from ldfusion.registration.descriptors import MULTIPLE, STRIDE, MatchingNetwork
 from ldfusion.registration.warp import Matrix, inside, invert, sample, sampling_points
-from ldfusion.training.stages import check_crop
+from ldfusion.training.stages import Measured, Stage, check_crop
 
 
 @dataclass
@@ -47,21 +44,25 @@ class MatchingLoss:
     """Share of infrared images that are black beyond their border, as warped ones are; the others repeat it."""
 
 
-class MatchingStage:
+RADII = (4, 8, 16)
+"""Pixels within which a match is counted."""
+
+
+class MatchingStage(Stage[MatchingNetwork]):
     """Trains a `MatchingNetwork` on registered pairs under random homographies.
 
     The loss of a position is the cross-entropy between its softmax over all positions of the other image and the truth,
     spread bilinearly over the four cells around it, in both directions.
     """
 
-    dataset_options: ClassVar[dict[str, bool]] = {}
+    sheet = "matching.png"
 
     def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
         check_arguments(MatchingNetwork.__init__, model, "model")
         check_arguments(MatchingLoss, loss, "loss")
         check_crop(data, MULTIPLE)
         self.settings = MatchingLoss(**loss)
-        self.network: nn.Module = MatchingNetwork(**model)
+        self.network = MatchingNetwork(**model)
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
         visible, infrared, truth = self.warped(batch)
@@ -98,37 +99,25 @@ class MatchingStage:
             matrices.append(invert(to_infrared) @ to_visible)
         return torch.cat(views[0]), torch.cat(views[1]), matrices
 
-    def validate(self, network: nn.Module, loader: DataLoader[dict[str, Any]], folder: Path) -> dict[str, float]:
-        """Share of positions whose best match over the whole image lies within 4, 8 and 16 pixels, all and the surer
-        quarter (largest kappa); and a picture: both windows, kappa of the visible one, its correct matches."""
-        assert isinstance(network, MatchingNetwork)
-        device = next(network.parameters()).device
-        errors: list[Tensor] = []
-        sure: list[Tensor] = []
-        rows: list[Tensor] = []
-        for number, batch in enumerate(loader):
-            moved = {key: batch[key].to(device) for key in ("visible", "infrared")}
-            visible, infrared, truth = self.warped({**moved, "seed": batch["seed"]})
-            (dv, kv), (di, _) = network(visible, infrared)
-            h, w = dv.shape[-2:]
-            cells = cell_centres(h, w, device)
-            target, valid = _targets(truth[0], cells, h, w)
-            best = (dv[0].flatten(1).T @ di[0].flatten(1)).argmax(1)
-            error = torch.where(valid, (cells[best] - target).norm(dim=-1), torch.nan)
-            errors.append(error[valid])
-            sure.append(error[valid & (kv[0].flatten() >= kv.flatten().quantile(0.75))])
-            if number % 8 == 0 and len(rows) < 6:
-                maps = [kv[0] / 40, torch.exp(-error.nan_to_num(99).square() / 128).view(1, h, w)]
-                maps = [F.interpolate(m[None].float(), scale_factor=STRIDE)[0].expand(3, -1, -1) for m in maps]
-                rows.append(torch.cat([visible[0], infrared[0].expand(3, -1, -1), *maps], dim=2).cpu())
-        write_png(folder / "matching.png", torch.cat(rows, dim=1))
-        every, best_quarter = torch.cat(errors), torch.cat(sure)
-        figures = {f"within_{r}px": (every < r).float().mean().item() for r in (4, 8, 16)}
-        return figures | {f"sure_within_{r}px": (best_quarter < r).float().mean().item() for r in (4, 8, 16)}
-
-    def export(self, network: nn.Module, folder: Path) -> None:
-        assert isinstance(network, MatchingNetwork)
-        network.save_pretrained(folder)
+    def measure(self, network: MatchingNetwork, batch: dict[str, Any], number: int, shown: bool) -> Measured:
+        """How far the best match over the whole image is from the truth, pixels, for all positions and for the surer
+        quarter (largest kappa); and both windows, kappa of the visible one, its correct matches."""
+        visible, infrared, truth = self.warped(batch)
+        (dv, kv), (di, _) = network(visible, infrared)
+        h, w = dv.shape[-2:]
+        cells = cell_centres(h, w, dv.device)
+        target, valid = _targets(truth[0], cells, h, w)
+        best = (dv[0].flatten(1).T @ di[0].flatten(1)).argmax(1)
+        error = torch.where(valid, (cells[best] - target).norm(dim=-1), torch.nan)
+        sure = valid & (kv[0].flatten() >= kv.flatten().quantile(0.75))
+        values = {
+            f"{name}within_{r}px": error[kept] < r for name, kept in (("", valid), ("sure_", sure)) for r in RADII
+        }
+        if not shown:
+            return Measured(values)
+        maps = [kv[0] / 40, torch.exp(-error.nan_to_num(99).square() / 128).view(1, h, w)]
+        maps = [F.interpolate(m[None].float(), scale_factor=STRIDE)[0].expand(3, -1, -1) for m in maps]
+        return Measured(values, torch.cat([visible[0], infrared[0].expand(3, -1, -1), *maps], dim=2))
 
 
 def _window(side: int, margin: float) -> int:

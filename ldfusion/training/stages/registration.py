@@ -7,24 +7,23 @@ may also be told where each point belongs (``supervised``), which grey values an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from ldfusion.config import DataConfig, check_arguments, check_keys, nearest
 from ldfusion.data.labels import MASK_CLASSES
 from ldfusion.errors import InputError
-from ldfusion.io.image import write_png
 from ldfusion.registration.affine import HEIGHT, WIDTH, AffineNetwork
 from ldfusion.registration.inputs import grey, needs_masks, show
 from ldfusion.registration.losses import SIMILARITIES, grid_points, point_error, project, smoothness
 from ldfusion.registration.misalign import MisalignmentRange, cut_pair, draw_matrices
 from ldfusion.registration.voxelmorph import VoxelMorph
 from ldfusion.registration.warp import flow_points
+from ldfusion.training.stages import Measured, Stage, mean_of
 
 PERSON = MASK_CLASSES.index("person")
 SMOOTHNESS = 0.6
@@ -33,9 +32,10 @@ _UNIT = 10.0
 """Pixels of point error that count as much as a similarity of one."""
 _SOFT = 0.5
 """Point errors below this many pixels are not worth a gradient of full length."""
-_NETWORKS = {"affine": AffineNetwork, "voxelmorph": VoxelMorph}
+_NETWORKS: dict[str, type[AffineNetwork] | type[VoxelMorph]] = {"affine": AffineNetwork, "voxelmorph": VoxelMorph}
 _LOSS_KEYS = ("similarity", "unsupervised", "supervised", "smooth", "strength", "misalignment")
-_PICTURES = 6
+_DRAWS = 2
+"""Misalignments that a validation frame is measured under."""
 
 
 class Sample(NamedTuple):
@@ -49,7 +49,7 @@ class Sample(NamedTuple):
     """(B, 3, 3) fixed pixels -> moving pixels."""
 
 
-class RegistrationStage:
+class RegistrationStage(Stage[AffineNetwork | VoxelMorph]):
     """Trains ``model.network`` (``affine`` or ``voxelmorph``; the other keys of ``model`` are its arguments).
 
     ``loss``: ``similarity`` (mse, ncc, dice), ``unsupervised`` and ``supervised`` (weights), ``smooth`` (lambda),
@@ -58,6 +58,7 @@ class RegistrationStage:
     """
 
     dataset_options: dict[str, bool]
+    sheet = "registration.png"
 
     def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
         arguments = dict(model)
@@ -66,7 +67,7 @@ class RegistrationStage:
             raise InputError(f"model.network: unknown '{name}'; {nearest(name, _NETWORKS)}")
         check_arguments(_NETWORKS[name].__init__, arguments, "model")
         check_keys(loss, _LOSS_KEYS, "loss")
-        self.network: nn.Module = _NETWORKS[name](**arguments)
+        self.network = _NETWORKS[name](**arguments)
         self.kinds = tuple(self.network.config["inputs"])
         self.size = (HEIGHT, WIDTH) if name == "affine" else tuple(self.network.config["size"])
         if data.crop[0] < self.size[0] or data.crop[1] < self.size[1]:
@@ -102,15 +103,12 @@ class RegistrationStage:
     def answer(self, network: nn.Module, sample: Sample) -> tuple[Tensor, Tensor, Tensor]:
         """The warped moving input, the error of the sampling points [pixels] (B,), and the roughness (B,)."""
         answer = network(sample.moving, sample.fixed)
-        plain = self.network
-        if isinstance(plain, AffineNetwork):
-            warped, _ = plain.warp(sample.moving, answer)
+        warped = self._warp(sample.moving, answer)
+        if isinstance(self.network, AffineNetwork):
             points = grid_points(self.size, 5, answer.device)
-            predicted = project(plain.backward_matrices(answer), points)
+            predicted = project(self.network.backward_matrices(answer), points)
             error = point_error(predicted, project(sample.backward, points), soft=_SOFT)
             return warped, error, torch.zeros_like(error)
-        assert isinstance(plain, VoxelMorph)
-        warped = plain.warp(sample.moving, answer.flow)
         height, width = self.size
         points = flow_points(torch.zeros(2, height, width, device=answer.flow.device))[::4, ::4].reshape(-1, 2)
         predicted = flow_points(answer.flow)[:, ::4, ::4].reshape(len(warped), -1, 2)
@@ -118,6 +116,12 @@ class RegistrationStage:
         limit = torch.tensor([width - 1, height - 1], device=true.device)
         seen = ((true >= 0) & (true <= limit)).all(-1)  # elsewhere there is nothing to be found
         return warped, point_error(predicted, true, seen, soft=_SOFT), smoothness(answer.velocity)
+
+    def _warp(self, image: Tensor, answer: Any) -> Tensor:
+        network: Any = self.network
+        affine = isinstance(network, AffineNetwork)
+        warped: Tensor = network.warp(image, answer)[0] if affine else network.warp(image, answer.flow)
+        return warped
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
         sample = self.sample(batch, batch["seed"])
@@ -130,33 +134,33 @@ class RegistrationStage:
         )
         return {"loss": total, **losses}
 
-    def validate(self, network: nn.Module, loader: DataLoader[dict[str, Any]], folder: Path) -> dict[str, float]:
-        """Errors before and after on the validation frames, two misalignments each, and a picture of six of them.
+    def measure(self, network: AffineNetwork | VoxelMorph, batch: dict[str, Any], number: int, shown: bool) -> Measured:
+        """Errors before and after; and visible, infrared, infrared warped, and visible with infrared in the red channel
+        before and after."""
+        found: dict[str, list[Tensor]] = {"after": [], "before": [], "similarity": []}
+        samples = [
+            self.sample(batch, torch.full((len(batch["seed"]),), _DRAWS * number + draw)) for draw in range(_DRAWS)
+        ]
+        for sample in samples:
+            warped, error, _ = self.answer(network, sample)
+            found["after"].append(error)
+            found["before"].append(self._error_before(sample))
+            found["similarity"].append(self.similarity(warped, sample.fixed))
+        values = {name: torch.cat(parts) for name, parts in found.items()}
+        return Measured(values, self._row(network, samples[0]) if shown else None)
 
-        The picture: visible, infrared, infrared warped, and visible with infrared in the red channel before and after.
-        """
-        device = next(network.parameters()).device
-        rows: list[Tensor] = []
-        before, after, similarity = [], [], []
-        for number, batch in enumerate(loader):
-            batch = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items()}
-            for draw in range(2):
-                sample = self.sample(batch, torch.full((len(batch["seed"]),), 2 * number + draw))
-                warped, error, _ = self.answer(network, sample)
-                after.append(error)
-                before.append(self._error_before(sample))
-                similarity.append(self.similarity(warped, sample.fixed))
-                if number % 8 == 0 and draw == 0 and len(rows) < _PICTURES:
-                    rows.append(self._row(network, sample))
-        write_png(folder / "registration.png", torch.cat(rows, dim=1).clamp(0, 1).cpu())
-        errors, start = torch.cat(after), torch.cat(before)
+    def figures(
+        self, network: AffineNetwork | VoxelMorph, found: Sequence[dict[str, Any]], folder: Path
+    ) -> dict[str, float]:
+        """Errors and similarity over all frames and draws."""
+        errors = torch.cat([values["after"] for values in found])
         return {
             "error_px": errors.mean().item(),
             "error_median_px": errors.median().item(),
-            "before_px": start.mean().item(),
+            "before_px": mean_of(values["before"] for values in found),
             "under_5px": (errors < 5).float().mean().item(),
             "under_10px": (errors < 10).float().mean().item(),
-            "similarity": torch.cat(similarity).mean().item(),
+            "similarity": mean_of(values["similarity"] for values in found),
         }
 
     def _error_before(self, sample: Sample) -> Tensor:
@@ -165,17 +169,8 @@ class RegistrationStage:
 
     def _row(self, network: nn.Module, sample: Sample) -> Tensor:
         answer = network(sample.moving, sample.fixed)
-        plain = self.network
-        if isinstance(plain, AffineNetwork):
-            warped, _ = plain.warp(sample.infrared, answer)
-        else:
-            assert isinstance(plain, VoxelMorph)
-            warped = plain.warp(sample.infrared, answer.flow)
+        warped = self._warp(sample.infrared, answer)
         shade = grey(sample.visible)
         views = [sample.visible, *(x.expand(-1, 3, -1, -1) for x in (sample.infrared, warped))]
         views += [torch.cat([x, shade, shade], dim=1) for x in (sample.infrared, warped)]
         return torch.cat(views, dim=3)[0]
-
-    def export(self, network: nn.Module, folder: Path) -> None:
-        assert isinstance(network, AffineNetwork | VoxelMorph)
-        network.save_pretrained(folder)

@@ -6,37 +6,34 @@ the segmentation network frozen, and q steps of the segmentation network on imag
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.utils.data import DataLoader
 
 from ldfusion.config import DataConfig, check_arguments, nearest
-from ldfusion.data.pairs import to_device
 from ldfusion.errors import InputError
-from ldfusion.evaluation.metrics import compute_metrics
+from ldfusion.evaluation.metrics import SIX, compute_metrics
 from ldfusion.evaluation.suite import luma_codes
 from ldfusion.fusion.losses import content_losses
 from ldfusion.fusion.seafusion import GRDBFusionNetwork, start_as_maximum
 from ldfusion.io.color import luma, with_luma
-from ldfusion.io.image import write_png
 from ldfusion.segmentation.losses import check_kind, semantic_loss
-from ldfusion.segmentation.metrics import TrustedScore
+from ldfusion.segmentation.metrics import TrustedScore, sum_of
 from ldfusion.segmentation.network import Logits, SegmentationNetwork, load_segmenter
 from ldfusion.segmentation.overlay import overlay
-from ldfusion.training.stages import ParameterGroup
+from ldfusion.training.stages import Measured, ParameterGroup, Stage
 from ldfusion.training.stages.segmentation import labels_of, segmentation_groups
 from ldfusion.weights import load
 
 STARTS = ("random", "maximum")
 STRATEGIES = ("adaptive", "content", "joint", "pretrained")
 TARGETS = ("sharpen", "contrast", "radius", "epsilon", "gain", "pivot", "signed")
-REPORTED = ("EN", "MI", "VIF", "SF", "SD", "Qabf")
 
 
 @dataclass
@@ -134,7 +131,7 @@ class JointNetwork(nn.Module):
         return fused, functional_call(self.segmentation, frozen, (image,))
 
 
-class SeAFusionStage:
+class SeAFusionStage(Stage[JointNetwork]):
     """Trains a `JointNetwork`; ``loss`` is a `SeAFusionLoss`.
 
     ``model`` holds ``variant`` (of `GRDBFusionNetwork`), ``start`` (``random`` or ``maximum``, see `start_as_maximum`)
@@ -143,13 +140,14 @@ class SeAFusionStage:
     start from instead; the strategy ``pretrained`` needs one).
     """
 
-    dataset_options: ClassVar[dict[str, bool]] = {"masks": True, "native": True}
+    dataset_options: Mapping[str, bool] = {"masks": True, "native": True}
+    most = sys.maxsize
 
     def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
         check_arguments(self._build, model, "model")
         check_arguments(SeAFusionLoss, loss, "loss")
         self.weights = SeAFusionLoss(**loss)
-        self.network: nn.Module = self._build(**model)
+        self.network = self._build(**model)
         self.steps: int = self.weights.steps
 
     def _build(
@@ -197,7 +195,6 @@ class SeAFusionStage:
 
     def groups(self) -> dict[str, list[ParameterGroup]]:
         """The fusion network under ``main``; the segmentation network, where it is trained, under ``task``."""
-        assert isinstance(self.network, JointNetwork)
         groups = {"main": [ParameterGroup([p for p in self.network.fusion.parameters() if p.requires_grad])]}
         if self.network.segmentation is not None and self.weights.strategy != "pretrained":
             groups["task"] = segmentation_groups(self.network.segmentation, self.weights.head_rate)
@@ -213,45 +210,38 @@ class SeAFusionStage:
             losses |= content_losses(fused, luma(visible), infrared, **w.targets)
             total = losses["intensity"] + w.alpha * losses["gradient"]
         if logits is not None:
-            plain = self._core()
-            assert plain.segmentation is not None
-            labels, known = labels_of(batch, plain.segmentation.classes)
+            assert self.network.segmentation is not None
+            labels, known = labels_of(batch, self.network.segmentation.classes)
             auxiliary, share = (w.auxiliary, w.share) if turn.fuses else (w.task_auxiliary, w.share / 2)
             semantic = semantic_loss(logits, labels, w.kind, auxiliary, w.threshold, share, known=known)
             losses["semantic" if turn.fuses else "segmentation"] = semantic
             total = total + turn.beta * semantic
         return {"loss": total, **losses}
 
-    def _core(self) -> JointNetwork:
-        assert isinstance(self.network, JointNetwork)
-        return self.network
-
-    def validate(self, network: nn.Module, loader: DataLoader[dict[str, Any]], folder: Path) -> dict[str, float]:
-        """Six fusion metrics at native size, the IoU of the segmentation network where there is one, and pictures."""
-        assert isinstance(network, JointNetwork)
-        device = next(network.parameters()).device
-        rows: dict[str, list[float]] = {name: [] for name in REPORTED}
+    def measure(self, network: JointNetwork, batch: dict[str, Any], number: int, shown: bool) -> Measured:
+        """Six fusion metrics at native size, counts of the segmentation network where there is one, and the images."""
+        visible, infrared = batch["visible"], batch["infrared"]
+        fused = network.fusion.fuse(visible, infrared)
+        codes = [luma_codes(image[0]) for image in (fused, visible, infrared)]
+        measured = Measured(dict(compute_metrics(codes[0], codes[1], codes[2], SIX)))
+        views = [visible, infrared.expand(-1, 3, -1, -1), fused]
         segmenter = network.segmentation
-        score = TrustedScore(segmenter.classes) if segmenter is not None else None
-        for number, batch in enumerate(to_device(b, device) for b in loader):
-            visible, infrared = batch["visible"], batch["infrared"]
-            fused = network.fusion.fuse(visible, infrared)
-            codes = [luma_codes(image[0]) for image in (fused, visible, infrared)]
-            for name, value in compute_metrics(codes[0], codes[1], codes[2], REPORTED).items():
-                rows[name].append(value.item())
-            shown = [visible, infrared.expand(-1, 3, -1, -1), fused]
-            if segmenter is not None and score is not None:
-                found = segmenter.segment(fused)
-                score.add(found, *labels_of(batch, segmenter.classes))
-                shown.append(overlay(fused, found, segmenter.classes))
-            if number % 8 == 0:
-                write_png(folder / f"{number:03d}.png", torch.cat(shown, dim=3)[0].cpu())
-        figures = {name: sum(values) / len(values) for name, values in rows.items()}
-        return figures | (score.figures() if score is not None else {})
+        if segmenter is not None:
+            found = segmenter.segment(fused)
+            measured.values["score"] = TrustedScore(segmenter.classes)
+            measured.values["score"].add(found, *labels_of(batch, segmenter.classes))
+            views.append(overlay(fused, found, segmenter.classes))
+        if shown:
+            measured.pictures[f"{number:03d}.png"] = torch.cat(views, dim=3)[0]
+        return measured
 
-    def export(self, network: nn.Module, folder: Path) -> None:
+    def figures(self, network: JointNetwork, found: Sequence[dict[str, Any]], folder: Path) -> dict[str, float]:
+        """Means of the metrics; IoU of each class and mIoU."""
+        scores = [values.pop("score") for values in found if "score" in values]
+        return super().figures(network, found, folder) | (sum_of(scores).figures() if scores else {})
+
+    def export(self, network: JointNetwork, folder: Path) -> None:
         """``folder/fusion`` and, where it was trained along, ``folder/segmentation``."""
-        assert isinstance(network, JointNetwork)
         network.fusion.save_pretrained(folder / "fusion")
         if network.segmentation is not None and self.weights.strategy != "pretrained":
             network.segmentation.save_pretrained(folder / "segmentation")

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from ldfusion.config import DataConfig, check_arguments, nearest
 from ldfusion.data.label_sets import LabelSet
-from ldfusion.data.pairs import to_device
 from ldfusion.errors import InputError
 from ldfusion.fusion.base import FusionMethod
 from ldfusion.fusion.methods import load_method
-from ldfusion.io.image import write_png
 from ldfusion.registry import FUSION
 from ldfusion.segmentation.losses import check_kind, semantic_loss
-from ldfusion.segmentation.metrics import TrustedScore
+from ldfusion.segmentation.metrics import TrustedScore, sum_of
 from ldfusion.segmentation.network import SegmentationNetwork
 from ldfusion.segmentation.overlay import overlay
-from ldfusion.training.stages import ParameterGroup
+from ldfusion.training.stages import Measured, ParameterGroup, Stage
 
 SENSORS = ("visible", "infrared")
 
@@ -63,22 +61,22 @@ class SegmentationLoss:
             raise InputError("loss.class_weights: hard pixels are not weighed; use loss.kind=plain")
 
 
-class SegmentationStage:
+class SegmentationStage(Stage[SegmentationNetwork]):
     """Trains a `SegmentationNetwork` with the labels of the pairs; ``loss`` is a `SegmentationLoss`.
 
     ``model`` holds the arguments of `SegmentationNetwork` and ``fusion``, a folder of weights for the source
     ``seafusion`` (default: embedded).
     """
 
-    dataset_options: ClassVar[dict[str, bool]] = {"masks": True, "native": True}
+    dataset_options: Mapping[str, bool] = {"masks": True, "native": True}
+    most = sys.maxsize
 
     def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
         check_arguments(self._build, model, "model")
         check_arguments(SegmentationLoss, loss, "loss")
         self.weights = SegmentationLoss(**loss)
-        network = self._build(**model)
-        self.network: nn.Module = network
-        self.classes = network.classes
+        self.network = self._build(**model)
+        self.classes = self.network.classes
         if len(self.weights.class_weights) not in (0, len(self.classes)):
             raise InputError(
                 f"loss.class_weights: {len(self.weights.class_weights)} for {len(self.classes)} classes "
@@ -102,7 +100,6 @@ class SegmentationStage:
 
     def groups(self) -> dict[str, list[ParameterGroup]]:
         """See `segmentation_groups`."""
-        assert isinstance(self.network, SegmentationNetwork)
         return {"main": segmentation_groups(self.network, self.weights.head_rate)}
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
@@ -114,31 +111,29 @@ class SegmentationStage:
         )
         return {"loss": loss}
 
-    def validate(self, network: nn.Module, loader: DataLoader[dict[str, Any]], folder: Path) -> dict[str, float]:
-        """IoU of each class and mIoU over the validation pairs, for each source, and pictures of some.
+    def measure(self, network: SegmentationNetwork, batch: dict[str, Any], number: int, shown: bool) -> Measured:
+        """Counts of each source; and image, labels and what is found.
 
         Pairs whose masks do not know all classes (pseudo-masks) are judged only where there are no others.
         """
-        assert isinstance(network, SegmentationNetwork)
-        device = next(network.parameters()).device
-        scores = {name: TrustedScore(self.classes) for name in self.weights.sources}
-        for number, batch in enumerate(to_device(b, device) for b in loader):
-            labels, known = labels_of(batch, self.classes)
-            for name, score in scores.items():
-                image = source_image(batch, name, self.methods).expand(-1, 3, -1, -1)
-                found = network.segment(image)
-                score.add(found, labels, known)
-                if number % 8 == 0:
-                    truth = overlay(image, labels, self.classes)
-                    row = torch.cat([image, truth, overlay(image, found, self.classes)], dim=3)
-                    write_png(folder / f"{name}-{number:03d}.png", row[0].cpu())
+        labels, known = labels_of(batch, self.classes)
+        measured = Measured({})
+        for name in self.weights.sources:
+            image = source_image(batch, name, self.methods).expand(-1, 3, -1, -1)
+            found = network.segment(image)
+            measured.values[name] = TrustedScore(self.classes)
+            measured.values[name].add(found, labels, known)
+            if shown:
+                views = [image, overlay(image, labels, self.classes), overlay(image, found, self.classes)]
+                measured.pictures[f"{name}-{number:03d}.png"] = torch.cat(views, dim=3)[0]
+        return measured
+
+    def figures(self, network: SegmentationNetwork, found: Sequence[dict[str, Any]], folder: Path) -> dict[str, float]:
+        """IoU of each class and mIoU over the validation pairs, for each source."""
+        scores = {name: sum_of(values[name] for values in found) for name in self.weights.sources}
         if len(scores) == 1:
             return next(iter(scores.values())).figures()
         return {f"{name}/{key}": value for name, score in scores.items() for key, value in score.figures().items()}
-
-    def export(self, network: nn.Module, folder: Path) -> None:
-        assert isinstance(network, SegmentationNetwork)
-        network.save_pretrained(folder)
 
 
 def segmentation_groups(network: SegmentationNetwork, head_rate: float) -> list[ParameterGroup]:

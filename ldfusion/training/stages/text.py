@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 from open_clip import ClipLoss
 from torch import Tensor, distributed, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
 
 from captioning.facts import write_report
 from captioning.mirror import mirror
@@ -20,11 +20,13 @@ from ldfusion.config import DataConfig, check_arguments
 from ldfusion.data.catalog import select_pairs
 from ldfusion.data.labels import read_captions
 from ldfusion.errors import InputError
+from ldfusion.io.image import write_png
 from ldfusion.language.contrastive import ContrastiveModel, PairEncoder, recall_at, similarity
 from ldfusion.language.labels import LABELS, label_targets, named_in, present_in
 from ldfusion.language.prompts import PHRASES, draw_prompt
 from ldfusion.language.text import TextEncoder
 from ldfusion.language.tokenizer import select_merges
+from ldfusion.training.stages import Measured, Stage
 
 INPUTS = ("visible", "infrared", "depth_visible", "depth_infrared")
 STYLES = ("scene", "targets", "sensors", "report")
@@ -54,21 +56,22 @@ class TextLoss:
     """Drawn prompts for each pair of the batch."""
 
 
-class TextStage:
+class TextStage(Stage[ContrastiveModel]):
     """Trains a `TextEncoder` and a `PairEncoder` with CLIP's symmetric contrastive loss and label losses on both.
 
     ``model`` holds ``dim``, ``text`` (arguments of `TextEncoder`), ``pair`` (arguments of `PairEncoder`) and
     ``common_merges``, how many first merges of CLIP's vocabulary are kept beside those of the training captions.
     """
 
-    dataset_options: ClassVar[dict[str, bool]] = {"depth": True, "captions": True}
+    dataset_options: Mapping[str, bool] = {"depth": True, "captions": True}
+    every = sys.maxsize
 
     def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
         check_arguments(self._build, model, "model")
         check_arguments(TextLoss, loss, "loss")
         self.weights = TextLoss(**loss)
         self.data = data
-        self.network: nn.Module = self._build(**model)
+        self.network = self._build(**model)
         self.tokenizer = self.network.text.tokenizer
 
     def _build(
@@ -127,22 +130,21 @@ class TextStage:
         )
         return losses | {"logit_scale": out.logit_scale.detach()}
 
-    def validate(self, network: nn.Module, loader: DataLoader[dict[str, Any]], folder: Path) -> dict[str, float]:
+    def measure(self, network: ContrastiveModel, batch: dict[str, Any], number: int, shown: bool) -> Measured:
+        """The pair features of a batch, its facts and its sentences."""
+        pair = network.pair.forward(*(batch[name] for name in INPUTS))
+        texts = [sentences(f, c) for f, c in zip(batch["facts"], batch["captions"], strict=True)]
+        return Measured({"pair": pair, "facts": batch["facts"], "texts": texts})
+
+    def figures(self, network: ContrastiveModel, found: Sequence[dict[str, Any]], folder: Path) -> dict[str, float]:
         """Retrieval among the validation pairs, with each style of sentence and with all of a pair's together.
 
         ``pair_to_text/STYLE/R@k`` is the share of pairs whose own sentence is among the k nearest; ``named/CLASS`` and
         ``present/CLASS`` are accuracies of the label heads, ``named/prompts`` the share of 200 fixed prompts of which
         every label is right. The similarities of the reports are written to ``similarity.png``.
         """
-        from ldfusion.io.image import write_png
-
-        assert isinstance(network, ContrastiveModel)
-        pairs, texts, facts = [], [], []
-        for batch in loader:
-            pairs.append(network.pair.forward(*(batch[name].to(network.pair.device) for name in INPUTS)))
-            facts += batch["facts"]
-            texts += [sentences(f, c) for f, c in zip(batch["facts"], batch["captions"], strict=True)]
-        pair = torch.cat(pairs)
+        pair = torch.cat([values["pair"] for values in found])
+        facts, texts = ([item for values in found for item in values[name]] for name in ("facts", "texts"))
         text = {style: network.text.encode([t[k] for t in texts]) for k, style in enumerate(STYLES)}
         figures: dict[str, float] = {}
         together = torch.stack([F.normalize(features, dim=-1) for features in text.values()]).sum(dim=0)
@@ -163,9 +165,8 @@ class TextStage:
         figures["named/prompts"] = right.all(dim=1).float().mean().item()
         return figures
 
-    def export(self, network: nn.Module, folder: Path) -> None:
+    def export(self, network: ContrastiveModel, folder: Path) -> None:
         """The text encoder into ``folder``, the image tower into ``folder/pair_encoder``; each loads by its path."""
-        assert isinstance(network, ContrastiveModel)
         network.text.save_pretrained(folder)
         network.pair.save_pretrained(folder / "pair_encoder")
 
