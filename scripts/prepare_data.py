@@ -48,8 +48,8 @@ def _depth(args: argparse.Namespace) -> int:
 
 
 def _align(args: argparse.Namespace) -> int:
-    from ldfusion.data.align import align_datasets
     from ldfusion.errors import LDFusionError
+    from ldfusion.registration.datasets import align_datasets
 
     try:
         for dataset, found in align_datasets(args.data, args.datasets, args.output).items():

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from depth.estimator import wrap_network
 from depth.twin import TwinDepth
-from ldfusion.detection.base import load_detector
+from ldfusion.detection.load import load_detector
 from ldfusion.evaluation.conventions import CONVENTIONS
 from ldfusion.fusion.methods import load_method
 from ldfusion.pipeline import LDFusionPipeline

@@ -32,7 +32,7 @@ from ldfusion.config import DataConfig, Experiment, load
 from ldfusion.data.boxes import LEAST_PART, LabelBox, mask_boxes, read_boxes
 from ldfusion.data.catalog import PairFiles, catalog, select_pairs
 from ldfusion.data.labels import read_depth_label, read_labels, teacher_of
-from ldfusion.detection.base import load_detector
+from ldfusion.detection.load import load_detector
 from ldfusion.errors import InputError, LDFusionError
 from ldfusion.evaluation.report import markdown
 from ldfusion.evaluation.tasks.protocol import TASKS, TaskProtocol, TaskSample

@@ -118,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _prepare_tasks(args: argparse.Namespace, fused: dict[str, Path]) -> Callable[[], TaskTable]:
     """Load all that the tasks need, so that what is wrong with it is said before anything is measured."""
-    from ldfusion.detection.base import load_detector
+    from ldfusion.detection.load import load_detector
     from ldfusion.evaluation.tasks.folders import TaskFolders, task_table
     from ldfusion.evaluation.tasks.protocol import TaskProtocol
     from ldfusion.segmentation.network import load_segmenter

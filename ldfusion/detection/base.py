@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +16,6 @@ from ldfusion.data.boxes import BOX_CLASSES
 from ldfusion.detection.network import CELL, CentreDetector
 from ldfusion.detection.targets import centres_of_cells
 from ldfusion.errors import InputError
-from ldfusion.weights import load
 
 MOST = 100
 """Boxes kept an image."""
@@ -104,18 +102,3 @@ def decode(heat: Tensor, sides: Tensor) -> Detections:
     scores = values[: len(order)]
     keep = batched_nms(boxes, scores, labels, OVERLAP)[:MOST]
     return Detections(boxes[keep], scores[keep], labels[keep])
-
-
-def load_detector(source: str | Path | None = None) -> Detector:
-    """The embedded detector (None), one of our own from its folder, or ``torchvision:NAME`` / ``hub:ID``.
-
-    Raises:
-        InputError: nothing usable there; the line says what is missing and how to get the default.
-    """
-    text = "" if source is None else str(source)
-    kind, _, rest = text.partition(":")
-    if rest and kind in ("torchvision", "hub"):
-        from ldfusion.detection.pretrained import HubDetector, TorchvisionDetector
-
-        return TorchvisionDetector(rest) if kind == "torchvision" else HubDetector(rest)
-    return OwnDetector(load(CentreDetector, "detector", text))

@@ -8,7 +8,8 @@ import torch
 
 from ldfusion import weights
 from ldfusion.data.boxes import BOX_CLASSES, read_boxes, to_array
-from ldfusion.detection.base import OwnDetector, load_detector
+from ldfusion.detection.base import OwnDetector
+from ldfusion.detection.load import load_detector
 from ldfusion.detection.preview import draw_boxes
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ldfusion.detection.base import load_detector
+from ldfusion.detection.load import load_detector
 from ldfusion.detection.pretrained import HubDetector, TorchvisionDetector
 from ldfusion.errors import InputError
 

@@ -8,7 +8,7 @@ import torch
 
 from ldfusion.config import Experiment
 from ldfusion.data.pairs import build_dataset, collate
-from ldfusion.detection.base import load_detector
+from ldfusion.detection.load import load_detector
 from ldfusion.errors import InputError
 from ldfusion.io.image import read_visible
 from ldfusion.training.loop import train

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from ldfusion.data.align import ESTIMATES
 from ldfusion.data.catalog import select_pairs
 from ldfusion.data.labels import read_labels
+from ldfusion.registration.datasets import ESTIMATES
 
 OFF = (3, -2)
 """Pixels (x, y) by which the content of an infrared image lies off its visible one."""

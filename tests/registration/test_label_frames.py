@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ldfusion.data.label_frames import place_on_visible
+from ldfusion.registration.label_frames import place_on_visible
 
 OFF = (4, -3)
 """Pixels (x, y) at which the infrared image, before it was aligned, showed what the visible one shows at 0."""

@@ -2,7 +2,7 @@
 
 What is wrong with all pairs alike is estimated from all of them together (`ldfusion.registration.rig`), then each pair
 adds its own small shift where it can tell one. True masks are brought onto the visible image where they were drawn on
-the infrared one (`ldfusion.data.label_frames`). Visible images and everything else are linked.
+the infrared one (`ldfusion.registration.label_frames`). Visible images and everything else are linked.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ldfusion.data.catalog import PairFiles, catalog, select_pairs
-from ldfusion.data.label_frames import place_on_visible
 from ldfusion.data.labels import read_mask
 from ldfusion.errors import InputError
 from ldfusion.io.files import atomic_write, check_output_folder
 from ldfusion.io.image import read_infrared, read_visible, write_png
 from ldfusion.io.size import match_infrared
 from ldfusion.registration.align import place, resample
+from ldfusion.registration.label_frames import place_on_visible
 from ldfusion.registration.rig import Rig, block_surfaces, fit_rig, pair_shift
 from ldfusion.registration.warp import Size, flow_points, registration_points, resize_matrix
 from ldfusion.types import Registration
