@@ -26,6 +26,8 @@ class DataConfig:
 
     root: str = ""
     """Folder of the data sets; a row of ``datasets.yaml`` says how each is laid out below it."""
+    catalog: str = ""
+    """File of further rows in the form of ``datasets.yaml``, for data sets of one's own."""
     datasets: list[str] = field(default_factory=lambda: ["roadscene", "msrs"])
     """Rows of ``datasets.yaml`` to train on."""
     val_datasets: list[str] = field(default_factory=lambda: ["roadscene", "msrs"])

@@ -82,7 +82,7 @@ def _with_people(data: DataConfig, split: str, output: Path) -> Path:
     """
     datasets = data.datasets if split == "train_split" else data.val_datasets
     names = []
-    for files in select_pairs(data.root, datasets, getattr(data, split)):
+    for files in select_pairs(data.root, datasets, getattr(data, split), more=data.catalog):
         if files.labels is not None and bool((read_labels(files.labels) == PERSON).float().mean() >= SHARE):
             names.append(files.name)
     if not names:

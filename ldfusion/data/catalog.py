@@ -8,8 +8,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ldfusion.config import nearest
+from ldfusion.config import check_keys, nearest
 from ldfusion.errors import InputError
+
+KEYS = ("root", "visible", "infrared", "labels", "prefix")
+"""Of a row; the first three are needed."""
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
 
@@ -39,12 +42,29 @@ class PairFiles:
         return self.name.replace("/", "_")
 
 
-def catalog() -> dict[str, dict[str, Any]]:
-    """All rows of ``datasets.yaml`` by name."""
+def catalog(more: str | Path = "") -> dict[str, dict[str, Any]]:
+    """All rows of ``datasets.yaml`` by name, and those of a file of one's own, whose rows come first.
+
+    Raises:
+        InputError: no such file, or one whose rows have no ``root``, ``visible`` and ``infrared``, or other keys.
+    """
     import yaml
 
-    rows = yaml.safe_load(files("ldfusion.data").joinpath("datasets.yaml").read_text())
-    return dict(rows)
+    rows = dict(yaml.safe_load(files("ldfusion.data").joinpath("datasets.yaml").read_text()))
+    if not str(more):
+        return rows
+    try:
+        own = yaml.safe_load(Path(more).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"data.catalog: {more} cannot be read: {' '.join(str(error).split())}") from error
+    if not isinstance(own, dict) or not all(isinstance(row, dict) for row in own.values()):
+        raise InputError(f"data.catalog: {more}: give rows like 'name: {{root: ., visible: vis, infrared: ir}}'")
+    for name, row in own.items():
+        check_keys(row, KEYS, f"data.catalog: {more}: {name}")
+        missing = next((key for key in KEYS[:3] if not isinstance(row.get(key), str)), None)
+        if missing is not None:
+            raise InputError(f"data.catalog: {more}: {name}: '{missing}' is missing; name a folder")
+    return {**rows, **own}
 
 
 def _stems(root: Path, pattern: str, prefix: str) -> dict[str, Path]:
@@ -70,13 +90,13 @@ def _stems(root: Path, pattern: str, prefix: str) -> dict[str, Path]:
     return found
 
 
-def find_pairs(root: str | Path, dataset: str) -> list[PairFiles]:
-    """All pairs of one row, sorted by name.
+def find_pairs(root: str | Path, dataset: str, more: str | Path = "") -> list[PairFiles]:
+    """All pairs of one row of `catalog`, sorted by name.
 
     Raises:
         InputError: unknown row, missing folder, or no stem present in both modalities.
     """
-    rows = catalog()
+    rows = catalog(more)
     if dataset not in rows:
         raise InputError(f"data.datasets: unknown data set '{dataset}'; {nearest(dataset, rows)}")
     row = rows[dataset]
@@ -123,8 +143,17 @@ def read_split(file: Path) -> list[str]:
     return [line.strip() for line in file.read_text().splitlines() if line.strip()]
 
 
-def select_pairs(root: str | Path, datasets: Sequence[str], split: str, limit: int = 0) -> list[PairFiles]:
+def select_pairs(
+    root: str | Path, datasets: Sequence[str], split: str, limit: int = 0, more: str | Path = ""
+) -> list[PairFiles]:
     """The pairs of ``datasets`` that a split names, in the split's order (an empty split: all pairs).
+
+    Args:
+        root: folder of the data sets.
+        datasets: rows of `catalog`.
+        split: file below the root, lines ``dataset/stem``.
+        limit: the first pairs only; 0: all.
+        more: file of further rows.
 
     Raises:
         InputError: a name of the split without files, or nothing selected.
@@ -133,7 +162,7 @@ def select_pairs(root: str | Path, datasets: Sequence[str], split: str, limit: i
         raise InputError("data.root is empty: give the folder of the data sets, e.g. data.root=/path/to/data")
     if not Path(root).is_dir():
         raise InputError(f"{root}: no such folder (data.root)")
-    pairs = [pair for name in datasets for pair in find_pairs(root, name)]
+    pairs = [pair for name in datasets for pair in find_pairs(root, name, more)]
     if split:
         by_name = {pair.name: pair for pair in pairs}
         names = [n for n in read_split(Path(root) / split) if n.split("/", 1)[0] in datasets]

@@ -262,7 +262,7 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
 def build_dataset(data: DataConfig, seed: int, train: bool, **options: bool) -> PairDataset:
     """The training or validation set that a configuration names."""
     datasets, split = (data.datasets, data.train_split) if train else (data.val_datasets, data.val_split)
-    return PairDataset(select_pairs(data.root, datasets, split, data.limit), data, seed, train, **options)
+    return PairDataset(select_pairs(data.root, datasets, split, data.limit, data.catalog), data, seed, train, **options)
 
 
 def validation_loader(dataset: PairDataset, batch: int = 1) -> DataLoader[dict[str, Any]]:

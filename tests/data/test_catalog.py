@@ -118,3 +118,23 @@ def test_a_missing_root_and_names_without_files(data_root: Path, tmp_path: Path)
     (tmp_path / "visible").mkdir()
     with pytest.raises(InputError, match="no pair found"):
         find_pairs(tmp_path, "folder")
+
+
+def test_rows_of_ones_own(tmp_path: Path) -> None:
+    touch(tmp_path, "mine/colour/a.png", "mine/heat/a.png", "mine/heat/b.png")
+    file = tmp_path / "own.yaml"
+    file.write_text("mine: {root: mine, visible: colour, infrared: heat}\n")
+    assert [pair.name for pair in find_pairs(tmp_path, "mine", file)] == ["mine/a"]
+    assert [pair.name for pair in select_pairs(tmp_path, ["mine"], "", more=file)] == ["mine/a"]
+    assert catalog().keys() < catalog(file).keys()
+    with pytest.raises(InputError, match="unknown data set 'mine'"):
+        find_pairs(tmp_path, "mine")
+    for text, part in (
+        ("mine: [1]", "give rows like"),
+        ("mine: {root: mine, visible: colour}", "mine: 'infrared' is missing"),
+        ("mine: {root: mine, visibel: colour, infrared: heat}", "unknown key 'visibel'; did you mean 'visible'"),
+        ("mine: {", "cannot be read"),
+    ):
+        file.write_text(text)
+        with pytest.raises(InputError, match=part):
+            catalog(file)

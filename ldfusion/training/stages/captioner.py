@@ -58,7 +58,7 @@ class CaptionerStage(Stage[DepthCaptioner]):
         ]
         check_keys(model, [*known, "min_count"], "model")
         check_keys(loss, [*LOSS_WEIGHTS, "smoothing", "perturb", "teach", "beams"], "loss")
-        pairs = select_pairs(data.root, data.datasets, data.train_split, data.limit)
+        pairs = select_pairs(data.root, data.datasets, data.train_split, data.limit, data.catalog)
         records = read_captions(Path(data.root) / data.captions)
         missing = [pair.name for pair in pairs if pair.name not in records]
         if missing:

@@ -94,7 +94,7 @@ class TextStage(Stage[ContrastiveModel]):
         d = self.data
         records = read_captions(Path(d.root) / d.captions)
         texts = []
-        for files in select_pairs(d.root, d.datasets, d.train_split, d.limit):
+        for files in select_pairs(d.root, d.datasets, d.train_split, d.limit, d.catalog):
             if files.name not in records:
                 raise InputError(f"{d.captions}: no captions for the pair '{files.name}'")
             texts += sentences(records[files.name], records[files.name]["captions"])
