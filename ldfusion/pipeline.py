@@ -224,6 +224,10 @@ class LDFusionPipeline(DiffusionPipeline):
         # 1. Images, aligned: visible (B, 3, H, W), infrared (B, 1, H, W), both in [0, 1]
         first, second, registration = prepare(visible, infrared, self.device, register)
         batch, _, height, width = first.shape
+        given = [prompt] * batch if isinstance(prompt, str) else None if prompt is None else list(prompt)
+        if given is not None and len(given) != batch:
+            raise InputError(f"prompt: {len(given)} sentences for {batch} pairs; give one, or one for each pair")
+        given = None if given is None else [check_prompt(text) for text in given]
 
         # 2. Depth of each modality: relative inverse depth (B, 1, h, w), of the working size until the end
         depth_visible, depth_infrared = self.twin.visible(first, full=False), self.twin.infrared(second, full=False)
@@ -235,10 +239,7 @@ class LDFusionPipeline(DiffusionPipeline):
         )
         described = self.describe(first, second, seen_visible, seen_infrared)
         captions = [d["caption"] for d in described]
-        prompts = [prompt] * batch if isinstance(prompt, str) else list(prompt) if prompt is not None else captions
-        if len(prompts) != batch:
-            raise InputError(f"prompt: {len(prompts)} sentences for {batch} pairs; give one, or one for each pair")
-        prompts = [check_prompt(text) for text in prompts] if prompt is not None else prompts
+        prompts = captions if given is None else given
 
         # 4. Text features: (B, D)
         text = self.text_encoder.encode(prompts)
