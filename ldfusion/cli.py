@@ -41,8 +41,8 @@ class OneLineParser(argparse.ArgumentParser):
         self.exit(2, f"ldfusion: error: {' '.join(message.split())} (see: {self.prog} --help)\n")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of the command with all its subcommands."""
+def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of the command with its subcommands; those that ``words`` name know their arguments."""
     parser = OneLineParser(
         prog="ldfusion",
         description="Fuse a visible and an infrared image into one colour image, with its depth and a caption.",
@@ -58,7 +58,8 @@ def build_parser() -> argparse.ArgumentParser:
             description=f"{summary}\n{details}".rstrip(),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        module.add_arguments(command)
+        if name in words:
+            module.add_arguments(command)
         command.set_defaults(run=module.run)
     return parser
 
@@ -77,7 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: for ``--help``, ``--version`` (code 0) and arguments that do not parse (code 2).
     """
-    args = build_parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    args = build_parser(words).parse_args(words)
     log = logging.getLogger("ldfusion")
     handler = _OneLineHandler()
     log.addHandler(handler)
