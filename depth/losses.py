@@ -97,33 +97,6 @@ def ssi_mae_loss(
     return masked_mean(flat.abs(), valid) + alpha * gradient_matching(residual, mask, scales)
 
 
-def silog_loss(
-    prediction: Tensor, target: Tensor, mask: Tensor | None = None, variance_focus: float = 0.85, factor: float = 10.0
-) -> Tensor:
-    """Scale-invariant logarithmic loss for metric depth (Eigen et al. 2014, eq. 4; the form of BTS and AdaBins).
-
-    L = factor * sqrt(var(d) + (1 - variance_focus) mean(d)^2), d = ln p - ln g, with the unbiased variance.
-
-    Args:
-        prediction: depth > 0, ``(B, 1, H, W)``.
-        target: depth in the same unit; pixels with target <= 0 do not count.
-        mask: True where the target is valid, same shape.
-        variance_focus: 1 ignores a global scale altogether, 0 penalises it fully.
-        factor: constant in front.
-
-    Returns:
-        ``(B,)``; 0 for an image without two valid pixels.
-    """
-    valid = (target > 0) if mask is None else mask.bool() & (target > 0)
-    p, g, valid = rows(prediction, target, valid)
-    d = torch.where(valid, p.clamp_min(MIN_DEPTH).log() - g.clamp_min(MIN_DEPTH).log(), torch.zeros_like(p))
-    count, mean = valid.sum(1), masked_mean(d, valid)
-    variance = masked_mean((d - mean[:, None]) ** 2, valid) * count / (count - 1).clamp_min(1)
-    # The square root has no finite slope at a perfect prediction.
-    loss = factor * torch.sqrt(variance + (1 - variance_focus) * mean**2 + torch.finfo(d.dtype).tiny)
-    return torch.where(count > 1, loss, torch.zeros_like(loss))
-
-
 def rank_loss(prediction: Tensor, target: Tensor, points: int = 2048) -> Tensor:
     """How far the order of the depths is off: mean |F(s p + t) - F(g)|, F the target's own distribution function.
 

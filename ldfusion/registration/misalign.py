@@ -98,11 +98,6 @@ def draw_matrices(
     return torch.from_numpy(np.stack(drawn))
 
 
-def window_size(size: tuple[int, int], share: float) -> tuple[int, int]:
-    """(height, width) of the window that is ``share`` of a frame of ``size`` in each direction."""
-    return max(1, round(size[0] * share)), max(1, round(size[1] * share))
-
-
 def cut_pair(fixed: Tensor, moving: Tensor, matrices: Tensor, window: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
     """Cut a misaligned pair out of a registered one.
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from depth.losses import gradient_matching, ordered_alignment, rank_loss, silog_loss, ssi_loss, ssi_mae_loss
+from depth.losses import gradient_matching, ordered_alignment, rank_loss, ssi_loss, ssi_mae_loss
 
 
 def test_golden_values(golden: tuple[torch.Tensor, torch.Tensor]) -> None:
@@ -78,20 +78,6 @@ def test_reversed_order_is_punished_and_descends_to_the_right_order() -> None:
 def test_shapes_must_agree() -> None:
     with pytest.raises(ValueError, match="one shape"):
         ssi_loss(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 9))
-
-
-def test_silog_loss(golden: tuple[torch.Tensor, torch.Tensor]) -> None:
-    prediction, target = golden
-    assert silog_loss(prediction, target).item() == pytest.approx(1.290981, abs=1e-6)
-    assert silog_loss(3 * target, target, variance_focus=1.0).item() == pytest.approx(0, abs=1e-6)
-    holes = target.clone()
-    holes[..., :4] = 0  # no depth there
-    assert silog_loss(prediction, holes).item() == pytest.approx(
-        silog_loss(prediction[..., 4:], target[..., 4:]).item(), rel=1e-9
-    )
-    perfect = target.float().requires_grad_()
-    silog_loss(perfect, target.float()).sum().backward()
-    assert perfect.grad is not None and perfect.grad.isfinite().all()
 
 
 def test_rank_loss_is_about_order() -> None:

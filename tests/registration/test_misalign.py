@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ldfusion.registration import warp
-from ldfusion.registration.misalign import MisalignmentRange, cut_pair, draw_matrices, window_size
+from ldfusion.registration.misalign import MisalignmentRange, cut_pair, draw_matrices
 from ldfusion.registration.warp import transform_points
 
 SIZE = (60, 80)
@@ -93,7 +93,7 @@ def test_a_cut_pair_is_related_by_the_matrix() -> None:
 
 
 def test_the_moving_window_stays_inside_a_frame_with_room() -> None:
-    size, ranges = window_size((240, 320), 0.62), MisalignmentRange()
+    size, ranges = (149, 198), MisalignmentRange()
     matrices = draw_matrices(range(40), size, ranges)
     rows, columns = torch.meshgrid(torch.arange(240.0), torch.arange(320.0), indexing="ij")
     edge = ((rows < 1) | (rows > 238) | (columns < 1) | (columns > 318)).float().expand(40, 1, 240, 320)

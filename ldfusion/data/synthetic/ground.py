@@ -155,16 +155,6 @@ def grass(seed: int, dry: float) -> Shader:
     return shade
 
 
-def gravel(color: Color) -> Shader:
-    """Bare ground."""
-
-    def shade(at: Texels) -> Surface:
-        large, fine = smooth(at.u, at.v, 0.1), grain(at.u, at.v, 0.02) * fade(at.dv, 0.04)
-        return Surface(tint(color, 1 + 0.15 * large + 0.25 * fine), warmth=1.0 + 0.4 * large, solar=7.0)
-
-    return shade
-
-
 def contact(at: tuple[float, float], radius: tuple[float, float], floor: float = 0.0, strength: float = 0.7) -> Facet:
     """Soft dark patch where something stands on the ground at (x, z): the light it keeps away [radii in metres]."""
 
