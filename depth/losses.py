@@ -14,7 +14,6 @@ from depth.align import masked_mean, rows, standardise
 
 MIN_CORRELATION = 0.1
 MIN_VARIANCE = 1e-8
-MIN_DEPTH = 1e-6
 
 
 def ordered_alignment(prediction: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:

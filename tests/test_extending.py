@@ -60,10 +60,10 @@ class Line(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(self, slope: float = 1.0) -> None:
         super().__init__()
-        self.slope, self.offset = nn.Parameter(torch.tensor(slope)), nn.Parameter(torch.zeros(()))
+        self.a, self.b = nn.Parameter(torch.tensor(slope)), nn.Parameter(torch.zeros(()))
 
     def forward(self, visible):
-        return self.slope * luma(visible) + self.offset
+        return self.a * luma(visible) + self.b
 
 
 class LineStage(Stage[Line]):
