@@ -14,11 +14,13 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
 from ldfusion.errors import InputError, WorkError
+from ldfusion.io.lock import folder_lock
 from ldfusion.io.records import RecordLog
 
 Item = TypeVar("Item")
@@ -86,6 +88,7 @@ class Job(Generic[Item]):
         outputs: the files of one name, relative to ``root``; an item that has them all is done.
         overwrite: do everything anew.
         log: gets the records of the results; an item without one is not done.
+        begin, end: called by one process before anything is looked at and after all is done, under the folder's lock.
     """
 
     items: Mapping[str, Item]
@@ -94,6 +97,8 @@ class Job(Generic[Item]):
     outputs: Callable[[str], Sequence[Path]] | None = None
     overwrite: bool = False
     log: RecordLog | None = None
+    begin: Callable[[], object] | None = None
+    end: Callable[[], object] | None = None
 
     def check(self) -> Self:
         """The job itself, unless outputs would fall on each other.
@@ -119,6 +124,7 @@ class Job(Generic[Item]):
             The same figures in every process.
 
         Raises:
+            WorkError: another run works in the folder.
             InputError: by ``load``. Of the work, unusable input (`InputError`) and an item too large for the memory
                 fail alone; after a `WorkError`, a full disk for instance, the rest would fail in the same way and is
                 not tried.
@@ -127,17 +133,22 @@ class Job(Generic[Item]):
         from accelerate.utils import broadcast_object_list
 
         state = PartialState()
-        # one process looks: the others would miss what the first have done meanwhile
-        looked = [self._look() if state.is_main_process else ([], set())]
-        broadcast_object_list(looked)
-        todo, logged = looked[0]
-        failed = flawed = 0
-        if todo:
-            failed, flawed = self._work(share(todo), load(), logged)
-        failed, flawed = sum(together([failed])), sum(together([flawed]))
-        if self.log is not None and state.is_main_process:
-            self.log.merge()
-        state.wait_for_everyone()
+        with folder_lock(self.root) if state.is_main_process else nullcontext():
+            if self.begin is not None and state.is_main_process:
+                self.begin()
+            # one process looks: the others would miss what the first have done meanwhile
+            looked = [self._look() if state.is_main_process else ([], set())]
+            broadcast_object_list(looked)
+            todo, logged = looked[0]
+            failed = flawed = 0
+            if todo:
+                failed, flawed = self._work(share(todo), load(), logged)
+            failed, flawed = sum(together([failed])), sum(together([flawed]))
+            if self.log is not None and state.is_main_process:
+                self.log.merge()
+            if self.end is not None and state.is_main_process:
+                self.end()
+            state.wait_for_everyone()
         return Tally(len(todo) - failed, len(self.items) - len(todo), failed, flawed)
 
     def _look(self) -> tuple[list[str], set[str]]:

@@ -45,7 +45,7 @@ def load_pair(
     options, name = options or ThermalOptions(), name or Path(visible).stem
     thermal = read_thermal(visible if infrared is None else infrared, options)
     found: Registration | None = None
-    if infrared is None or Path(infrared) == Path(visible):
+    if infrared is None or Path(infrared).resolve() == Path(visible).resolve():
         inside = _photo_inside(visible, thermal, infrared is not None)
         colour, found = inside if inside is not None else (read_visible(visible)[0][None], None)
         is_grey = bool((colour - colour[:, :1]).abs().max() <= 2 / 255)

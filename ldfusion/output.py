@@ -14,10 +14,12 @@ from depth.estimator import enlarge
 from depth.files import depth_files, write_depth
 from depth.preview import colorize_depth
 from ldfusion.errors import InputError
+from ldfusion.io.degrees import with_scale
 from ldfusion.io.files import atomic_write, check_output_folder
 from ldfusion.io.image import write_png
 from ldfusion.io.preview import Picture, panel, shrunk
 from ldfusion.io.records import RecordLog
+from ldfusion.io.thermal import Limits
 from ldfusion.jobs import write_outputs
 from ldfusion.types import Registration
 
@@ -45,6 +47,8 @@ class FusionOutput(BaseOutput):
         settings: what it was told, in plain JSON types.
         sources: small copies of both images of each pair, (3, h, w) and (1, h, w), for panels.
         metric: the depth is 1 / metres.
+        limits: of each pair degrees C at black and white of its infrared image; None where they are unknown.
+        exif: of each pair, when, where and with what it was taken, as an EXIF block for the fused image.
     """
 
     fused: Any
@@ -59,6 +63,8 @@ class FusionOutput(BaseOutput):
     settings: dict[str, Any] = field(default_factory=dict)
     sources: list[tuple[Tensor, Tensor]] | None = None
     metric: bool = False
+    limits: list[Limits | None] | None = None
+    exif: list[bytes] | None = None
 
     def save(self, folder: str | Path, *names: str) -> list[Path]:
         """Write every pair as ``ldfusion fuse`` does, in place of what is there: images, panels, ``captions.jsonl``.
@@ -90,7 +96,7 @@ class FusionOutput(BaseOutput):
     def write(self, folder: Path, name: str, index: int = 0) -> None:
         """Write the `result_files` of one pair below a folder."""
         fused: Tensor = self.fused[index]
-        write_png(folder / "fused" / f"{name}.png", fused)
+        write_png(folder / "fused" / f"{name}.png", fused, self.exif[index] if self.exif else b"")
         if self.depth is not None:
             whole = enlarge(self.depth[index : index + 1], *fused.shape[-2:])
             write_depth(folder / "depth", name, whole, self.metric)
@@ -113,6 +119,9 @@ class FusionOutput(BaseOutput):
         fused = shrunk(self.fused[index])
         sources: list[Picture] = list(self.sources[index]) if self.sources else []
         titles = ["visible", "infrared"] if sources else []
+        limits = self.limits[index] if self.limits else None
+        if sources and limits is not None:
+            sources[1] = with_scale(sources[1], limits)
         if self.depth is None:
             return [*sources, fused], [*titles, f"fused: {self.method}"], ""
         small = colorize_depth(enlarge(self.depth[index : index + 1], *fused.shape[-2:])[0])

@@ -19,7 +19,7 @@ from depth.twin import TwinDepth
 from ldfusion import weights
 from ldfusion.diffusion.features import TIMESTEPS, FeatureExtractor, pipeline_noise
 from ldfusion.errors import InputError
-from ldfusion.fusion.base import check_output_type, prepare, small_copies
+from ldfusion.fusion.base import carried, check_output_type, prepare, small_copies
 from ldfusion.fusion.decoder import FusionDecoder
 from ldfusion.fusion.fuser import Fuser
 from ldfusion.fusion.guidance import Guidance, GuidedFrames
@@ -222,6 +222,7 @@ class LDFusionPipeline(DiffusionPipeline):
         tone_controls(tone)
 
         # 1. Images, aligned: visible (B, 3, H, W), infrared (B, 1, H, W), both in [0, 1]
+        about = carried(visible)
         first, second, registration = prepare(visible, infrared, self.device, register)
         batch, _, height, width = first.shape
         given = [prompt] * batch if isinstance(prompt, str) else None if prompt is None else list(prompt)
@@ -270,6 +271,7 @@ class LDFusionPipeline(DiffusionPipeline):
             settings=({} if generator is not None else {"seed": known.seed}) | {"weights": self.weights_id},
             sources=small_copies(first, second),
             metric=self.twin.metric,
+            **about,
         )
 
 

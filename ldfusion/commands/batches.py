@@ -41,7 +41,9 @@ def read_pairs(args: argparse.Namespace) -> dict[str, NamedPair]:
     """The pairs of ``args.visible`` and ``args.infrared`` by name; images without a partner are named and left out."""
     from ldfusion.io.pairing import match_pairs
 
-    pairs = match_pairs(args.visible, args.infrared)
+    pairs = match_pairs(args.visible, args.infrared, args.recursive)
+    if pairs.rule:
+        say(pairs.rule)
     for line in pairs.report():
         say(f"warning: {line}")
     return {pair[0]: pair for pair in pairs}

@@ -1,10 +1,12 @@
 """Fuse pairs: a colour image, its depth, a panel and a caption for each.
 
-VISIBLE and INFRARED are two files, or two folders whose files are matched by name without suffix. For each pair NAME:
+VISIBLE and INFRARED are two files, or two folders whose files are matched by name without suffix and marks like _vis
+and _ir. VISIBLE alone is a folder with both kinds, or a thermal file that holds its visible photo. For each pair NAME:
   OUT/fused/NAME.png    the fused image, 8-bit colour, size of the visible image
   OUT/depth/NAME.png    its relative inverse depth, 16 bit; NAME.npy: float32; NAME_color.png: a preview
   OUT/panels/NAME.png   visible, infrared, depth, fused and caption in one picture
   OUT/captions.jsonl    one line a pair: name, method, caption, prompt, seed, weights
+  OUT/run.json          settings, versions, and the sources of each result
 Depth and caption are the work of the method ldfusion; the others write the fused image, the panel and their line (name,
 method, alpha), and `ldfusion depth` and `ldfusion caption` do the rest for any image.
 With --register the infrared image is brought onto the visible one first (see `ldfusion register`); where it has no data
@@ -16,25 +18,36 @@ Results that are there are kept unless --overwrite is given.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ldfusion.commands import batches, options
 from ldfusion.commands.terminal import say
 from ldfusion.errors import InputError
 from ldfusion.io.records import RecordLog
+from ldfusion.io.run_file import RunFile
 from ldfusion.jobs import Job, Result, Work, is_main
 from ldfusion.registry import FUSION, find
 
 if TYPE_CHECKING:
     from ldfusion.io.pairing import NamedPair
+    from ldfusion.io.thermal import ThermalOptions
+    from ldfusion.registration.methods import Registrar
+    from ldfusion.types import Pair
+
+_SETTINGS = (
+    *("method", "weights", "prompt", "seed", "timesteps", "tone", "alpha", "set"),
+    *("register", "range", "thermal_unit", "page"),
+)
+"""Words of the command that decide how a result looks."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_pair(parser)
     options.add_output(parser)
     options.add_method(parser)
+    options.add_thermal(parser)
     parser.add_argument("--register", action="store_true", help="bring the infrared onto the visible image first")
     options.add_guidance(parser)
     options.add_model(parser)
@@ -56,17 +69,30 @@ def fuse_pairs(pairs: Mapping[str, NamedPair], args: argparse.Namespace) -> int:
 
     log = RecordLog(args.output / CAPTIONS)
     described = find(args.method, FUSION, "fusion method").describes
+    run_file = RunFile(args.output, "fuse", _settings(args))
+
+    def begin() -> None:
+        if not args.overwrite:
+            _refuse_another_method(pairs, log, args)
+            run_file.check()
+        run_file.start()
+
+    def end() -> None:
+        made = log.records()
+        sources = {n: {"visible": str(p[1]), "infrared": str(p[2])} for n, p in pairs.items() if n in made}
+        run_file.write(sources)
+
     job = Job(
         pairs,
         root=args.output,
         outputs=lambda name: result_files(name, described),
         overwrite=args.overwrite,
         log=log,
+        begin=begin,
+        end=end,
     ).check()
-    if not args.overwrite:
-        _refuse_another_method(pairs, log, args)
     options.choose_device(args.device)
-    tally = job.run(lambda: _load(args))
+    tally = job.run(lambda: _load(args, [pair[2] for pair in pairs.values()]))
     if is_main():
         say(f"{tally.words(f'{tally.done} fused')}; results in {args.output}")
     return tally.exit_code
@@ -87,19 +113,24 @@ def _refuse_another_method(pairs: Mapping[str, NamedPair], log: RecordLog, args:
         )
 
 
-def _load(args: argparse.Namespace) -> Work[NamedPair]:
-    """What fuses one pair."""
-    from ldfusion.loading import load_pair
+def _settings(args: argparse.Namespace) -> dict[str, Any]:
+    """What was said of `_SETTINGS`."""
+    return {name: getattr(args, name) for name in _SETTINGS if getattr(args, name, None) not in (None, False, [])}
+
+
+def _load(args: argparse.Namespace, infrared: Sequence[Path]) -> Work[NamedPair]:
+    """What fuses one pair; ``infrared`` are all infrared files, which share a gain."""
     from ldfusion.output import result_files
     from ldfusion.registration import load_registrar
 
     method = options.load_fusion(args)
     register = getattr(args, "register", False)  # `ldfusion demo` has no such option
     registrar = load_registrar(device=options.choose_device(args.device)) if register else None
+    thermal = options.thermal_options(args, infrared)
 
     def fuse(name: str, files: NamedPair) -> Result:
         # no name holds the pair: at 24 megapixels 0.4 GB are gone before the files are encoded
-        output = method(load_pair(files[1], files[2], registrar=registrar), full_depth=False)
+        output = method(_pair(files, registrar, thermal), full_depth=False)
         found = output.registration[0] if output.registration else None
         if found is not None and not found.trusted:
             say(
@@ -115,3 +146,9 @@ def _load(args: argparse.Namespace) -> Work[NamedPair]:
         return Result(write, record=output.record(name), flawed=found is not None and not found.trusted)
 
     return fuse
+
+
+def _pair(files: NamedPair, registrar: Registrar | None, thermal: ThermalOptions) -> Pair:
+    from ldfusion.loading import load_pair
+
+    return load_pair(files[1], files[2], registrar=registrar, options=thermal)

@@ -32,11 +32,21 @@ _ALWAYS = ("seed", "device")
 
 
 def add_pair(parser: argparse.ArgumentParser) -> None:
-    """The two sides of a pair: two files, or two folders whose files are matched by stem."""
-    parser.add_argument("visible", type=Path, metavar="VISIBLE", help="visible image, or a folder of them")
+    """The two sides of a pair: two files, two folders whose files are matched by name, or what holds both."""
     parser.add_argument(
-        "infrared", type=Path, metavar="INFRARED", help="infrared image, or a folder with files of the same names"
+        "visible",
+        type=Path,
+        metavar="VISIBLE",
+        help="visible image, or a folder of them; alone: a folder of both kinds, or a thermal file with its photo",
     )
+    parser.add_argument(
+        "infrared",
+        type=Path,
+        nargs="?",
+        metavar="INFRARED",
+        help="infrared image, or a folder with files of the same names (up to marks like _vis and _ir)",
+    )
+    parser.add_argument("--recursive", action="store_true", help="look into subfolders too")
 
 
 def add_thermal(parser: argparse.ArgumentParser) -> None:

@@ -100,6 +100,7 @@ class ImageMethod:
             settings=self.options,
             registration=found,
             sources=small_copies(first, second),
+            **carried(visible),
         )
 
 
@@ -155,6 +156,14 @@ def prepare(
 @lru_cache(maxsize=1)
 def _default_registrar() -> Registrar:
     return load_registrar()
+
+
+def carried(visible: Pair | Images) -> dict[str, Any]:
+    """What goes from a pair to the output made of it, as arguments of `FusionOutput`."""
+    if not isinstance(visible, Pair):
+        return {}
+    limits = visible.limits if visible.temperature is not None else None
+    return {"limits": [limits], "exif": [visible.exif]}
 
 
 def small_copies(visible: Tensor, infrared: Tensor) -> list[tuple[Tensor, Tensor]]:

@@ -107,7 +107,13 @@ def match_pairs(visible: str | Path, infrared: str | Path | None = None, recursi
         if not path.exists():
             raise InputError(f"{path}: no such file or folder")
     if infrared is None:
-        return _one_folder(visible, recursive) if visible.is_dir() else PairList(((visible.stem, visible, visible),))
+        if visible.is_dir():
+            return _one_folder(visible, recursive)
+        if not _has_photo(visible):
+            raise InputError(
+                f"{visible} holds no visible photo beside an infrared image; give both images of the pair, or a folder"
+            )
+        return PairList(((visible.stem, visible, visible),))
     infrared = Path(infrared)
     if visible.is_dir() != infrared.is_dir():
         folder, file = (visible, infrared) if visible.is_dir() else (infrared, visible)

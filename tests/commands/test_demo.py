@@ -30,7 +30,7 @@ def test_a_scene_is_rendered_fused_and_listed(
         with Image.open(file) as picture:
             assert picture.size == (64, 48)
     made = {file for file in (tmp_path / "out").rglob("*") if file.is_file()}
-    assert made == {*files, tmp_path / "out" / "captions.jsonl"}
+    assert made == {*files, tmp_path / "out" / "captions.jsonl", tmp_path / "out" / "run.json"}
 
 
 def test_the_options_are_those_of_the_renderer() -> None:

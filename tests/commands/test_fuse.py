@@ -38,7 +38,7 @@ def tree(root: Path) -> dict[str, bytes]:
 
 
 def expected_files(*names: str) -> set[str]:
-    return {"captions.jsonl", *(str(file) for name in names for file in result_files(name, True))}
+    return {"captions.jsonl", "run.json", *(str(file) for name in names for file in result_files(name, True))}
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -87,7 +87,11 @@ def test_other_methods_write_image_panel_and_line(
     assert main([*command, "--method", method, *more]) == 0
     assert capsys.readouterr().err.splitlines()[-1] == f"ldfusion: 3 fused; results in {pairs / 'out'}"
     files = tree(pairs / "out")
-    assert set(files) == {"captions.jsonl", *(f"{part}/{name}.png" for part in ("fused", "panels") for name in "abc")}
+    assert set(files) == {
+        "captions.jsonl",
+        "run.json",
+        *(f"{part}/{name}.png" for part in ("fused", "panels") for name in "abc"),
+    }
     line = {"name": "a", "method": method} | ({"alpha": 0.6} if more else {})
     assert captions(pairs)[0] == line
 
@@ -213,8 +217,7 @@ def test_one_line_for_each_bad_pair_and_the_others_are_done(
         (pairs / "visible" / f"{name}.png").write_bytes(content)
         (pairs / "infrared" / f"{name}.png").write_bytes(good)
     Image.new("L", (1, 1)).save(pairs / "infrared" / "b.png")
-    broken = np.ones((37, 45), np.float32)
-    broken[3, 4] = np.nan
+    broken = np.full((37, 45), np.nan, np.float32)
     (pairs / "infrared" / "c.png").unlink()
     tifffile.imwrite(pairs / "infrared" / "c.tiff", broken)
 
