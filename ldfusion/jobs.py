@@ -13,8 +13,8 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
@@ -133,9 +133,7 @@ class Job(Generic[Item]):
         from accelerate.utils import broadcast_object_list
 
         state = PartialState()
-        with folder_lock(self.root) if state.is_main_process else nullcontext():
-            if self.begin is not None and state.is_main_process:
-                self.begin()
+        with self._alone() if state.is_main_process else nullcontext():
             # one process looks: the others would miss what the first have done meanwhile
             looked = [self._look() if state.is_main_process else ([], set())]
             broadcast_object_list(looked)
@@ -146,10 +144,20 @@ class Job(Generic[Item]):
             failed, flawed = sum(together([failed])), sum(together([flawed]))
             if self.log is not None and state.is_main_process:
                 self.log.merge()
-            if self.end is not None and state.is_main_process:
-                self.end()
             state.wait_for_everyone()
         return Tally(len(todo) - failed, len(self.items) - len(todo), failed, flawed)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The folder is this run's; ``begin`` and ``end`` around the block."""
+        with nullcontext() if self.outputs is None else folder_lock(self.root):
+            if self.begin is not None:
+                self.begin()
+            try:
+                yield
+            finally:
+                if self.end is not None:
+                    self.end()
 
     def _look(self) -> tuple[list[str], set[str]]:
         """What is to be done, and which names the log has."""

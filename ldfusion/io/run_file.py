@@ -15,6 +15,7 @@ from ldfusion.errors import InputError, WorkError
 from ldfusion.io.files import atomic_write
 
 RUN = "run.json"
+_REPLACING = "replacing"
 _LIBRARIES = ("torch", "diffusers", "numpy", "pillow")
 
 
@@ -40,6 +41,11 @@ class RunFile:
         """
         before = self._read()
         known = before.get("settings")
+        if before.get(_REPLACING):
+            raise InputError(
+                f"{self.file.parent} holds results of two kinds: a run that replaced them was stopped; "
+                "give --overwrite again, or another folder"
+            )
         if not isinstance(known, dict) or before.get("command") != self.command:
             return
         for name in sorted(known.keys() | self.settings.keys()):
@@ -52,9 +58,11 @@ class RunFile:
 
     def start(self) -> None:
         """Write it without sources, so that a killed run has said how it made what it made; a full disk is for others
-        to tell."""
+        to tell. Until it is written again it also says whether results of other settings are being replaced."""
+        before = self._read()
+        replacing = bool(before) and (before.get("settings") != self.settings or bool(before.get(_REPLACING)))
         with contextlib.suppress(WorkError):
-            self._save(self._files())
+            self._save(self._files(), {_REPLACING: True} if replacing else {})
 
     def write(self, sources: Mapping[str, Mapping[str, str]]) -> None:
         """Renew the file; sources of earlier runs with the same settings are kept. Without any source it goes.
@@ -77,12 +85,13 @@ class RunFile:
         files = before.get("files")
         return files if before.get("settings") == self.settings and isinstance(files, dict) else {}
 
-    def _save(self, files: Mapping[str, Any]) -> None:
+    def _save(self, files: Mapping[str, Any], more: Mapping[str, Any] | None = None) -> None:
         run = {
             "command": self.command,
             "settings": self.settings,
             "versions": {"ldfusion": __version__, "python": platform.python_version(), **_versions()},
             "files": {name: files[name] for name in sorted(files)},
+            **(more or {}),
         }
         with atomic_write(self.file) as temporary:
             temporary.write_text(json.dumps(run, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -242,7 +242,7 @@ def _open(path: Path) -> Any:
         container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
-    except (OSError, ValueError) as error:  # errors of FFmpeg are OSErrors or ValueErrors too
+    except (OSError, ValueError, av.error.FFmpegError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(
             f"{path} is not a video that can be read ({reason}); give an MP4, MKV, AVI ... file"

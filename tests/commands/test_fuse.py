@@ -189,7 +189,10 @@ def test_results_are_kept_until_overwritten(pairs: Path, weights: str, capsys: p
     assert set(first) == expected_files("a", "b", "c")
 
     capsys.readouterr()
-    assert main(words(pairs, weights, "--prompt", "something else", "--seed", "1")) == 0
+    assert main(words(pairs, weights, "--prompt", "something else", "--seed", "1")) == 2
+    assert "holds results made with prompt none, not 'something else'; give another folder" in capsys.readouterr().err
+    assert tree(pairs / "out") == first
+    assert main(words(pairs, weights)) == 0
     assert capsys.readouterr().err.startswith("ldfusion: 0 fused, 3 kept from before (--overwrite makes them anew); ")
     assert tree(pairs / "out") == first
 

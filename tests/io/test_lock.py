@@ -16,7 +16,7 @@ from ldfusion.errors import WorkError
 from ldfusion.io.lock import LOCK, folder_lock
 
 WRITER = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from ldfusion.errors import WorkError
 from ldfusion.io.lock import folder_lock
@@ -26,10 +26,11 @@ while True:
         with folder_lock(folder):
             inside = folder / "inside"
             if inside.exists():  # somebody else is in, or was killed in here
-                pid = int(inside.read_text() or 0)
-                if pid and Path(f"/proc/{pid}").exists():
+                pid = inside.read_text() or "0"
+                time.sleep(0.1)  # one that was killed just now is still seen for a moment, then as a zombie
+                stat = Path(f"/proc/{pid}/stat")
+                if stat.exists() and stat.read_text().split()[2] != "Z":
                     (folder / "both").write_text(f"{name} and {pid}")
-            import os
             inside.write_text(str(os.getpid()))
             time.sleep(0.002)
             inside.unlink()
