@@ -109,12 +109,16 @@ class EvaluationTable:
             temporary.write_text(text + "\n", encoding="utf-8")
 
     def write_csv(self, path: Path) -> None:
-        """Write one line a method and image; a value that is not there is empty."""
+        """Write one line a method and image; a value that is not there is empty.
+
+        A name that a spreadsheet would take for a formula gets an apostrophe in front.
+        """
         with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["method", "image", *self.metrics])
             for method, scores in self.methods.items():
-                writer.writerows([method, name, *(row[m] for m in self.metrics)] for name, row in scores.rows.items())
+                rows = scores.rows.items()
+                writer.writerows([_text(method), _text(name), *(row[m] for m in self.metrics)] for name, row in rows)
 
     def _method(self, scores: MethodScores) -> dict[str, Any]:
         return {
@@ -124,6 +128,10 @@ class EvaluationTable:
             "reasons": scores.reasons,
             "per_image": scores.rows,
         }
+
+
+def _text(name: str) -> str:
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
 
 
 def _by_value(reasons: Mapping[str, str]) -> dict[str, list[str]]:
