@@ -131,7 +131,8 @@ REFUSED = (
     Kind("FLIR .seq, .csq", "a.seq", lambda c: b"FFF\0" + bytes(99), "infrared", "", "",
          "is a FLIR sequence; export its frames as radiometric JPEG or 16-bit TIFF"),
     Kind("GIF", "a.gif", lambda c: _image(RGB[..., 1], "GIF"), "infrared", "", "", "is a GIF; save it as PNG"),
-    Kind("half a JPEG", "half.jpg", lambda c: _image(NOISE, "JPEG")[:-900], "visible", "", "", "truncated, damaged or of an unusual kind; copy or export it again"),
+    Kind("half a JPEG", "half.jpg", lambda c: _image(NOISE, "JPEG")[:-900],
+         "visible", "", "", "truncated, damaged or of an unusual kind; copy or export it again"),
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from ldfusion.errors import InputError
 from ldfusion.evaluation.registration import corner_error
 from ldfusion.registration import load_registrar
 from ldfusion.registration.misalign import MisalignmentRange
-from ldfusion.registration.refine import RefineRegistrar, working_size
+from ldfusion.registration.refine import RefineRegistrar, plan, working_size
 from ldfusion.registration.warp import apply_registration, invert
 from ldfusion.types import Registration
 
@@ -94,3 +94,26 @@ def test_wrong_options() -> None:
 def test_working_sizes_are_multiples_of_sixteen() -> None:
     assert working_size((330, 500), 512) == (336, 512)
     assert working_size((2000, 100), 512) == (512, 32)
+
+
+def test_the_working_size_is_bounded_in_area_and_thin_pictures_get_more_rows() -> None:
+    assert plan((330, 500), 512) == (336, 512)
+    assert plan((4000, 6000), 512) == (336, 512)
+    assert plan((64, 1000), 512) == (128, 2000)
+    for size in ((33, 4000), (4000, 33), (32, 20_000), (512, 512), (20_000, 20_000)):
+        height, width = plan(size, 512)
+        assert height * width <= 1.5 * 2**18 and min(height, width) >= 32
+
+
+def test_a_panorama_beside_a_frame_stays_small(refine: RefineRegistrar, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The infrared picture would have to be enlarged 300 times to cover the visible one."""
+    seen: list[int] = []
+    describe = refine._describe
+
+    def watched(image: torch.Tensor, *rest: object) -> object:
+        seen.append(image.numel())
+        return describe(image, *rest)
+
+    monkeypatch.setattr(refine, "_describe", watched)
+    result = refine(torch.rand(1, 3, 240, 320), torch.rand(1, 1, 33, 4000))
+    assert np.isfinite(result.matrix).all() and max(seen) <= 3.5 * 2**18
