@@ -28,7 +28,7 @@ def start_from(network: nn.Module, folder: Path, fewer: bool = False) -> None:
     state = read_state(files[0])
     if fewer:
         state = {name: _first_rows(value, network.state_dict().get(name)) for name, value in state.items()}
-    fill(network, state, files[0], "train.init")
+    fill(network, state, f"train.init: {files[0]}", type(network).__name__)
 
 
 def _first_rows(value: Tensor, own: Tensor | None) -> Tensor:

@@ -95,7 +95,7 @@ def test_rows_of_two_methods_and_a_second_run(repository: Path, pool: Path, tmp_
 def test_what_is_true_of_each_pair(pool: Path, tmp_path: Path) -> None:
     """True masks are judged and give the boxes; a pair with a pseudo-mask has neither mask nor boxes from it."""
     benchmark = TaskBenchmark(pool, tmp_path, size=40, tasks=["segmentation", "detection"])
-    root = benchmark._images("mean", load_method("mean"))
+    root = benchmark._images("mean", load_method("mean").fuse)
     samples = {sample.name: sample for sample in benchmark._pairs(root)}
     true, pseudo = samples["msrs/FLIR_00006"], samples["roadscene/FLIR_00006"]
     assert true.image.shape == pseudo.image.shape == (1, 3, 40, 48)
@@ -117,7 +117,7 @@ def test_without_true_masks_nothing_is_judged(pool: Path, tmp_path: Path) -> Non
     (root / "msrs" / "labels").rename(root / "msrs" / "object_mask")
     benchmark = TaskBenchmark(root, tmp_path / "out", size=40, tasks=["segmentation"])
     assert "judged on the 0 pairs with true masks (none)" in benchmark.protocol()
-    folder = benchmark._images("mean", load_method("mean"))
+    folder = benchmark._images("mean", load_method("mean").fuse)
     assert all(sample.mask is None for sample in benchmark._pairs(folder))
 
 

@@ -147,7 +147,7 @@ def test_what_is_missing_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(InputError, match=r"no file .*vgg19.*pth; download"):
         ZeroLearningFusion("vgg19")
     with pytest.raises(InputError, match="no file"):
-        ZeroLearningFusion(vgg=str(tmp_path / "gone.pth"))
+        ZeroLearningFusion(weights=str(tmp_path / "gone.pth"))
     (tmp_path / "checkpoints").mkdir()
     features(tmp_path, suffix=".pth").rename(vgg.vgg19_cache())
     assert ZeroLearningFusion().features is not None
@@ -158,7 +158,7 @@ def test_what_is_missing_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest
     save_file({"features.0.weight": torch.zeros(2, 2)}, other)
     for file, part in ((text, "cannot be read as weights"), (other, "does not hold the features")):
         with pytest.raises(InputError, match=part):
-            ZeroLearningFusion(vgg=str(file))
+            ZeroLearningFusion(weights=str(file))
     with pytest.raises(InputError, match="known: auto, vgg19, contrast"):
         ZeroLearningFusion("vgg")
     with pytest.raises(InputError, match="known: fast, medical, multilayer"):

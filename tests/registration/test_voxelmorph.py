@@ -172,7 +172,7 @@ def test_golden_errors_of_the_published_weights(sample_masks: Masks) -> None:
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     save_file({"fc_loc.4.bias": torch.zeros(6)}, tmp_path / "affine.safetensors")
-    with pytest.raises(InputError, match="weights of another network than 'voxelmorph'"):
+    with pytest.raises(InputError, match="cannot be loaded as 'voxelmorph': the weights of another network"):
         VoxelMorphRegistrar(tmp_path / "affine.safetensors")
     with pytest.raises(ValueError, match="classic or compact"):
         VoxelMorph(layout="small")

@@ -227,7 +227,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tiny: Tiny) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["stage=denoyser"], "stage: unknown stage 'denoyser'; did you mean 'denoiser'"),
+        (["stage=denoyser"], "stage: unknown 'denoyser'; did you mean 'denoiser'"),
         (["data.root="], r"data\.root is empty"),
         (["data.root=/nowhere"], r"/nowhere: no such folder \(data\.root\)"),
         (["data.datasets=[roadscenes]"], "did you mean 'roadscene'"),

@@ -149,7 +149,7 @@ def test_it_starts_from_a_network_of_fewer_classes(tiny: Tiny, tmp_path: Path) -
     four = build(tiny("segmentation")).network
     four.save_pretrained(tmp_path / "four")
     words = (f"train.init={tmp_path / 'four'}", "model.labels=msrs")
-    with pytest.raises(InputError, match=r"cannot be loaded as 'train\.init': the weights of another network"):
+    with pytest.raises(InputError, match=r"train\.init: .*: the weights of another network"):
         Trainer(tiny("segmentation", *words))
     nine = Trainer(tiny("segmentation", *words, "train.init_fewer=true")).stage.network
     for name, value in four.state_dict().items():
@@ -157,5 +157,5 @@ def test_it_starts_from_a_network_of_fewer_classes(tiny: Tiny, tmp_path: Path) -
         assert torch.equal(own[: len(value)] if value.ndim else own, value), name
     assert nine.head[1].weight.shape[0] == 9 and nine.head[1].weight[4:].abs().sum() > 0
     wider = tiny("segmentation", f"train.init={tmp_path / 'four'}", "model.width=24", "train.init_fewer=true")
-    with pytest.raises(InputError, match=r"cannot be loaded as 'train\.init': the weights of another network"):
+    with pytest.raises(InputError, match=r"train\.init: .*: the weights of another network"):
         Trainer(wider)
