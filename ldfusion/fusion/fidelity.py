@@ -23,11 +23,14 @@ VISUAL_NOISE = 2.0
 """Variance of the noise of VIF's observer in squared grey levels (Sheikh and Bovik 2006)."""
 THINNED_ABOVE = 2**15
 """Pixels above which every second row and column is counted in the histograms."""
+SOFT = 4.0
+"""Sobel magnitude on the 0..255 scale by which an edge must exceed both sources' to count as new."""
 SMALLEST_SIDE = 41
 """Pixels a side below which VIF's coarsest scale is empty."""
-GOALS = ("EN", "MI", "VIF", "SF", "SD", "Qabf", "SCD", "floor_vif", "floor_mi")
+GOALS = ("EN", "MI", "VIF", "SF", "SD", "Qabf", "SCD", "Nabf", "floor_vif", "floor_mi")
 """What can be asked for. EN, SF and SD: share of the larger of the two sources' values. MI: of the larger entropy. VIF,
-Qabf and SCD: the value itself. Floors: share of each source's own information, the shortfalls of both are added."""
+Qabf and SCD: the value itself; Nabf, too, less is better. Floors: share of each source's own information, the
+shortfalls of both are added."""
 
 
 def membership(image: Tensor, bins: int = BINS) -> Tensor:
@@ -102,8 +105,26 @@ def qabf(fused: Tensor, sources: Tensor) -> Tensor:
     return (quality * strength).sum(dim=(1, 2, 3)) / strength.sum(dim=(1, 2, 3)).clamp_min(1e-3)
 
 
+def nabf(fused: Tensor, sources: Tensor) -> Tensor:
+    """Edges that neither source has (Shreyamsha Kumar 2013), where "stronger than both" sets in softly.
+
+    Args:
+        sources: (B, S, H, W).
+    """
+    strength_f, angle_f = _edges(fused)
+    strength, angle = (x.view(sources.shape) for x in _edges(sources.flatten(0, 1)[:, None]))
+    ratio = torch.minimum(strength, strength_f) / torch.maximum(strength, strength_f)
+    agreement = ((angle - angle_f).abs() - math.pi / 2).abs() / (math.pi / 2)
+    quality = (0.9999 * torch.sigmoid(19 * (ratio - 0.5)) * 0.9995 * torch.sigmoid(22 * (agreement - 0.5))).sqrt()
+    added = torch.sigmoid((strength_f - strength.amax(dim=1, keepdim=True)) / SOFT)
+    share = torch.where(strength >= 8 * 2, (strength / 8) ** 1.5, 0.001)
+    return ((1 - quality) * share * added).sum(dim=(1, 2, 3)) / share.sum(dim=(1, 2, 3))
+
+
 def shortfalls(fused: Tensor, visible: Tensor, infrared: Tensor, goals: Mapping[str, float]) -> dict[str, Tensor]:
     """How far each metric falls short of its goal, max(0, 1 - value / goal), averaged over the batch.
+
+    Nabf, of which less is better, exceeds its goal by max(0, value / goal - 1).
 
     Args:
         fused: luma (B, 1, H, W), may leave [0, 1] a little.
@@ -132,6 +153,8 @@ class _Shortfalls:
             self._floors("floor_vif", kept, torch.ones_like(kept))
         if "Qabf" in self.goals:
             self._add("Qabf", qabf(f, self.sources))
+        if "Nabf" in self.goals:
+            self.out["Nabf"] = torch.relu(nabf(f, self.sources) / self.goals["Nabf"] - 1).mean()
         if "SCD" in self.goals:
             self._add("SCD", correlation(f - i, v) + correlation(f - v, i))
         return self.out

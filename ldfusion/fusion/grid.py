@@ -29,6 +29,8 @@ START = {"max(Y, I)": 1.0, "stronger fine": 0.3, "stronger coarse": 0.3, "chroma
 """Coefficients of an untrained decoder, 0 for the others: the brighter source, a little sharper, in visible colours."""
 TILE = 256
 """Side in pixels of the tiles that a picture is made in: what is sliced for one of them stays in the cache."""
+KNEES = 0.02, 0.05
+"""Widths of the bands at black and at white in which the fused luma bends towards the limit, instead of being cut."""
 _REACH = 4  # pixels that the means over 9x9 pixels look away
 
 
@@ -120,7 +122,21 @@ def apply_grid(
     for factor, function in zip(factors, functions, strict=True):
         fused = torch.addcmul(fused, factor, function)
     chroma = coefficients[:, -1:] * (ycbcr[:, 1:] - 0.5) + 0.5
-    return ycbcr_to_rgb(torch.cat([fused, chroma], dim=1))
+    return ycbcr_to_rgb(torch.cat([roll_off(fused), chroma], dim=1))
+
+
+def roll_off(luma_: Tensor) -> Tensor:
+    """Bends what leaves [0, 1] back into it, as the toe and the shoulder of a film do (ours).
+
+    Inside of the bands `KNEES` at both ends nothing changes; beyond them x becomes k x / sqrt(k^2 + x^2), which is
+    smooth, keeps the order of the grey values and never reaches the limit: texture there is squeezed, not lost.
+
+    Args:
+        luma_: any shape, any values.
+    """
+    low, high = KNEES
+    below, above = torch.relu(low - luma_), torch.relu(luma_ - (1 - high))
+    return luma_ + below - above - _bent(below, low) + _bent(above, high)
 
 
 @torch.no_grad()
@@ -156,6 +172,10 @@ def _functions(luma_: Tensor, infrared: Tensor) -> tuple[list[Tensor], Tensor]:
     fine, coarse = both - near, near - wide
     parts = (both, torch.maximum(luma_, infrared), fine, coarse, _stronger(fine), _stronger(coarse))
     return [function for part in parts for function in part.split(1, dim=1)], near
+
+
+def _bent(beyond: Tensor, knee: float) -> Tensor:
+    return beyond * (1 + (beyond / knee).square()).rsqrt()
 
 
 def _means(image: Tensor) -> tuple[Tensor, Tensor]:

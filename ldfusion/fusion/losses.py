@@ -220,3 +220,29 @@ def emphasis(infrared: Tensor, mask: Tensor, named: Tensor, strength: float, sof
     selected = (member * named[:, :, None, None].to(infrared)).sum(dim=1, keepdim=True)
     soft = F.avg_pool2d(F.avg_pool2d(selected, softness, 1, softness // 2), softness, 1, softness // 2)
     return strength * soft * infrared
+
+
+def contrast_loss(
+    fused: Tensor, other: Tensor, infrared: Tensor, mask: Tensor, named: Tensor, margin: float = 0.08
+) -> Tensor:
+    """What two sentences must change in one pair (ours): what one of them names is brighter under it, the rest stays.
+
+    With D = Y_F - Y_G, W the weights of what the first names and V of what the second names, see `emphasis`:
+    sum |W - V| max(0, margin - sign(W - V) D) / sum |W - V| + mean |D| where both are 0; the mean over the samples.
+
+    Args:
+        fused, other: luma of the same pairs under the first and the second sentences (B, 1, H, W).
+        infrared: (B, 1, H, W) in [0, 1].
+        mask: class ids (B, H, W).
+        named: what they name, 1 and -1 (B, K), 0 what both or neither do.
+        margin: difference wanted on the targets, grey levels of 1.
+    """
+    change, named = fused - other, named.to(fused.device)
+    first, second = (emphasis(infrared, mask, (sign * named).clamp_min(0), 1.0) for sign in (1, -1))
+    weight = (first - second).abs()
+    elsewhere = (weight == 0).to(change)
+    missed = torch.relu(margin - (first - second).sign() * change)
+    total = fused.new_zeros(len(fused))
+    for share, value in ((weight, missed), (elsewhere, change.abs())):
+        total = total + (share * value).sum(dim=(1, 2, 3)) / share.sum(dim=(1, 2, 3)).clamp_min(1e-3)
+    return total.mean()

@@ -20,7 +20,7 @@ Tone: TypeAlias = str | Sequence[float]
 CONTROLS = 2
 """Contrast and brightness, each in [-1, 1], 0 is natural."""
 TONES: dict[str, tuple[float, float]] = {"natural": (0.0, 0.0), "contrast": (1.0, 0.0), "bright": (0.0, 1.0)}
-GAIN = 1.35
+GAIN = 1.8
 """Slope of the curve in its middle at full contrast."""
 GAMMA = 1.5
 """Exponent that full brightness divides by."""

@@ -51,6 +51,16 @@ def test_each_metric_is_close_to_the_evaluation() -> None:
     assert torch.all(shared < exact("MI")) and torch.all(shared > 0.4 * exact("MI"))
 
 
+def test_soft_artefacts_are_close_to_the_evaluation_where_there_are_some() -> None:
+    _, first, second = images()
+    fused = ((1.4 * torch.maximum(first, second) - 0.1).clamp(0, 1) * 255).round() / 255
+    found = fidelity.nabf(fused, torch.cat([first, second], dim=1))
+    exact = [
+        compute_metrics(*(255 * x[k : k + 1] for x in (fused, first, second)), ("Nabf",))["Nabf"] for k in range(2)
+    ]
+    assert torch.allclose(found, torch.cat(exact).float(), rtol=0.1), (found, exact)
+
+
 def test_a_copy_falls_short_of_the_floors_of_the_other_source_alone() -> None:
     _, first, second = images()
     goals = {"floor_vif": 0.1, "floor_mi": 0.05}
@@ -64,20 +74,23 @@ def test_a_copy_falls_short_of_the_floors_of_the_other_source_alone() -> None:
 @pytest.mark.parametrize("name", fidelity.GOALS)
 def test_a_goal_within_reach_costs_nothing_and_one_beyond_does(name: str) -> None:
     fused, first, second = images()
-    assert fidelity.shortfalls(fused, first, second, {name: 1e-3})[name] == 0
-    assert fidelity.shortfalls(fused, first, second, {name: 50.0})[name] > 0.5
+    easy, hard = (50.0, 1e-3) if name == "Nabf" else (1e-3, 50.0)
+    assert fidelity.shortfalls(fused, first, second, {name: easy})[name] == 0
+    assert fidelity.shortfalls(fused, first, second, {name: hard})[name] > 0.5
     assert fidelity.shortfalls(fused, first, second, {name: 0.0}) == {}
 
 
 @pytest.mark.parametrize("name", fidelity.GOALS)
 def test_one_step_along_the_gradient_comes_nearer(name: str) -> None:
     _, first, second = images()
-    fused = ((first + second) / 2).requires_grad_()
-    before = fidelity.shortfalls(fused, first, second, {name: 3.0})[name]
+    # a mean has no edge that both sources lack
+    fused = (1.3 * torch.maximum(first, second) if name == "Nabf" else (first + second) / 2).requires_grad_()
+    goals = {name: 1e-3 if name == "Nabf" else 3.0}
+    before = fidelity.shortfalls(fused, first, second, goals)[name]
     (slope,) = torch.autograd.grad(before, fused)
     assert slope.isfinite().all()
     moved = fused.detach() - 0.01 * slope / slope.abs().max()
-    assert fidelity.shortfalls(moved, first, second, {name: 3.0})[name] < before
+    assert fidelity.shortfalls(moved, first, second, goals)[name] < before
 
 
 def test_flat_and_equal_images_give_finite_values_and_slopes() -> None:
@@ -87,6 +100,14 @@ def test_flat_and_equal_images_give_finite_values_and_slopes() -> None:
     total = torch.stack(list(found.values())).sum()
     (slope,) = torch.autograd.grad(total, fused)
     assert total.isfinite() and slope.isfinite().all()
+
+
+def test_a_new_edge_counts_as_new_and_a_kept_one_does_not() -> None:
+    _, first, second = images()
+    both = torch.cat([first, second], dim=1)
+    stripes = (0.3 * torch.sin(torch.arange(first.shape[-1]) * 1.2)).expand_as(first)
+    kept, added = (fidelity.nabf(x, both) for x in (0.9 * first, torch.maximum(first, second) + stripes))
+    assert torch.all(kept < 0.01) and torch.all(added > 0.1)
 
 
 def test_samples_of_a_batch_do_not_meet() -> None:

@@ -10,10 +10,12 @@ from ldfusion.fusion.grid import (
     AXES,
     BASIS,
     COEFFICIENTS,
+    KNEES,
     apply_grid,
     apply_tiled,
     basis,
     positions,
+    roll_off,
     slice_grid,
     starting_coefficients,
 )
@@ -85,10 +87,11 @@ def test_one_coefficient_gives_one_image(name: str, wanted: str) -> None:
     fused = apply_grid(constant({name: 1.0, "chroma": 1.0}), visible, infrared)
     y = luma(visible)
     expected = {"visible": y, "infrared": infrared, "max": torch.maximum(y, infrared)}[wanted]
-    assert torch.allclose(luma(fused), expected, atol=1e-5)
+    assert torch.allclose(luma(fused), roll_off(expected), atol=1e-5)
     assert torch.allclose(rgb_to_ycbcr(fused)[:, 1:], rgb_to_ycbcr(visible)[:, 1:], atol=1e-5)
     if wanted == "visible":
-        assert torch.allclose(fused, visible, atol=1e-5)
+        inside = ((y > KNEES[0]) & (y < 1 - KNEES[1])).expand_as(visible)
+        assert torch.allclose(fused[inside], visible[inside], atol=1e-5)
 
 
 def test_the_chroma_gain_takes_the_colour_away() -> None:
@@ -145,3 +148,22 @@ def test_gradients_reach_grid_and_images() -> None:
 def test_the_start_is_the_maximum_a_little_sharper() -> None:
     start = dict(zip((*BASIS, "chroma"), starting_coefficients().tolist(), strict=True))
     assert {name: value for name, value in start.items() if value} == pytest.approx(module.START)
+
+
+def test_what_leaves_the_range_is_bent_back_in_order_and_the_rest_stays() -> None:
+    low, high = KNEES
+    values = torch.linspace(-0.4, 1.4, 1001, dtype=torch.float64)
+    bent = roll_off(values)
+    inside = (values >= low) & (values <= 1 - high)
+    assert torch.equal(bent[inside], values[inside])
+    assert torch.all(bent.diff() > 0) and bent.min() > 0 and bent.max() < 1
+    ends = roll_off(torch.tensor([0.0, 1.0], dtype=torch.float64))
+    root = 2**-0.5  # x = k gives k / sqrt(2)
+    assert torch.allclose(ends, torch.tensor([low * (1 - root), 1 - high * (1 - root)], dtype=torch.float64))
+
+
+def test_bright_texture_survives_a_gain_that_would_cut_it_off() -> None:
+    visible = torch.full((1, 3, 24, 24), 0.8)
+    visible[..., ::2] = 0.85
+    fused = apply_grid(constant({"Y": 1.3, "chroma": 1.0}), visible, torch.zeros(1, 1, 24, 24))
+    assert fused.max() <= 1 and (fused[..., 1:-1:2] < fused[..., 2::2]).all()

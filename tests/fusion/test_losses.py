@@ -263,3 +263,24 @@ def test_losses_are_means_over_the_samples() -> None:
     parts = torch.stack([every(slice(k, k + 1)) for k in range(3)])
     assert torch.allclose(every(slice(None)), parts.mean(0))
     assert luma(fused).shape == (3, 1, 8, 8)
+
+
+def test_a_sentence_must_change_its_target_and_nothing_else() -> None:
+    infrared = torch.full((1, 1, 40, 40), 0.8)
+    mask = torch.zeros(1, 40, 40, dtype=torch.long)
+    mask[:, 5:15, 5:15], mask[:, 25:35, 25:35] = 1, 2
+    named = torch.tensor([[1.0, -1.0, 0.0]])
+    base = torch.full((1, 1, 40, 40), 0.5)
+    weights = [losses.emphasis(infrared, mask, torch.eye(3)[[k]], 1.0) for k in range(2)]
+    away = (weights[0] == weights[1]).float()  # in the softened rims of both, too, they ask for nothing
+
+    def loss(change: torch.Tensor) -> float:
+        return losses.contrast_loss(base + change, base, infrared, mask, named, margin=0.1).item()
+
+    side = (weights[0] - weights[1]).sign()
+    assert loss(torch.zeros_like(base)) == pytest.approx(0.1)
+    assert loss(0.1 * side * (1 - away)) == pytest.approx(0, abs=1e-6)
+    assert loss(-0.1 * side * (1 - away)) == pytest.approx(0.2)
+    assert loss(0.05 * away) == pytest.approx(0.15)  # the margin is missed, and the rest has changed
+    unnamed = losses.contrast_loss(base + 0.1, base, infrared, mask, torch.zeros(1, 3))
+    assert unnamed.item() == pytest.approx(0.1)

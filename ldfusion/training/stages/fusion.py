@@ -114,22 +114,29 @@ class FusionStage:
             raise InputError(f"model.decoder: {error}") from error
         return Fuser(extractor, network, train_extractor=plain)
 
-    def _sentences(self, batch: dict[str, Any]) -> list[str]:
-        """The sentence that each sample is trained with, a function of its seed."""
-        w, out = self.weights, []
+    def _sentences(self, batch: dict[str, Any]) -> tuple[list[str], dict[int, str]]:
+        """The sentence that each sample is trained with, and for commands one that names another target.
+
+        Both are functions of the sample's seed. A command names what is there, if anything is.
+        """
+        w, out, others = self.weights, [], {}
         for k, seed in enumerate(batch["seed"].tolist()):
             rng = np.random.default_rng([seed, 7])
             u = rng.random()
             if u < w.command:
-                target = list(TARGETS)[rng.integers(len(TARGETS))]
-                out.append(str(rng.choice(COMMANDS)).format(rng.choice(WORDS[target])))
+                there = [target for i, target in enumerate(TARGETS, start=1) if bool((batch["mask"][k] == i).any())]
+                target = str(rng.choice(there or list(TARGETS)))
+                other = str(rng.choice([name for name in TARGETS if name != target]))
+                commands = [str(rng.choice(COMMANDS)).format(rng.choice(WORDS[name])) for name in (target, other)]
+                out.append(commands[0])
+                others[k] = commands[1]
                 continue
             # a wrong sentence comes with the sample, so that it does not depend on how a batch is shared out
             words = {key: batch[key][k] for key in ("facts", "captions")}
             if u < w.command + w.wrong:
                 words = batch["other"][k]
             out.append(write_report(words["facts"]) if rng.random() < 0.5 else str(rng.choice(words["captions"])))
-        return out
+        return out, others
 
     def _encode(self, texts: list[str], device: torch.device) -> Tensor | None:
         if self.text is None:
@@ -140,14 +147,32 @@ class FusionStage:
         return features.float()
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
-        texts = self._sentences(batch)
+        texts, others = self._sentences(batch)
+        compared = self.weights.language > 0 and self.text is not None
+        if not compared:
+            others = {}
+        # samples that are compared with themselves under another sentence come twice
+        rows = [*range(len(texts)), *others]
         tone = self._tones(batch)
         shape = self._working(batch["visible"], step)
         noise = seeded_noise(batch["visible"].new_empty(len(texts), 4, *shape), batch["seed"])
-        fused, grid = network(batch["visible"], batch["infrared"], self._encode(texts, noise.device), noise, tone)
+        features = self._encode([*texts, *others.values()], noise.device)
+        pair = (batch[name][rows] for name in ("visible", "infrared"))
+        fused, grid = network(*pair, features, noise[rows], tone[rows])
         every = max(1, round(self.weights.depth_every)) if self.weights.depth > 0 else 0
         depth = float(every) if every and step % every == 0 else 0.0
-        return self.losses(fused, batch, named_targets(texts), tone, grid, depth)
+        count = len(texts)
+        out = self.losses(fused[:count], batch, named_targets(texts), tone, grid[:count], depth)
+        if compared:
+            out["language"] = fused.new_zeros(())
+        if others:
+            k = list(others)
+            named = named_targets([texts[i] for i in k]) - named_targets(list(others.values()))
+            first, second = luma(fused)[k], luma(fused)[count:]
+            language = losses.contrast_loss(first, second, batch["infrared"][k], batch["mask"][k], named)
+            out["language"] = language * (len(k) / count)
+            out["loss"] = out["loss"] + self.weights.language * out["language"]
+        return out
 
     def _working(self, visible: Tensor, step: int) -> tuple[int, int]:
         """Size of the working copies of a step: a function of the step, so that all processes agree."""

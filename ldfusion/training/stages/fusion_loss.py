@@ -20,7 +20,9 @@ CLASSES = 3
 """Mask ids 1..CLASSES are targets: car, person, bike."""
 GLARE = 0.1
 """Grey levels of 1 by which a light is held back at least where its own loss counts."""
-GOALS = {"EN": 1.0, "MI": 0.65, "VIF": 1.1, "SF": 1.15, "SD": 1.0, "Qabf": 0.8, "SCD": 1.65} | {
+HELD = 0.7
+"""Share of the way from a blinding light to what infrared has there, see `ldfusion.fusion.losses.glare`."""
+GOALS = {"EN": 1.0, "MI": 0.65, "VIF": 1.1, "SF": 1.15, "SD": 1.0, "Qabf": 0.8, "SCD": 1.65, "Nabf": 0.03} | {
     "floor_vif": 0.33,
     "floor_mi": 0.2,
 }
@@ -45,6 +47,8 @@ class FusionLoss:
     """Intensity on the targets alone, each picture's targets weighing as much as the next one's."""
     emphasis: float = 0.4
     """Lift of the thermal signature of targets that the sentence names."""
+    language: float = 0.0
+    """What a command naming another target changes, see `ldfusion.fusion.losses.contrast_loss`."""
     EN: float = 2.0
     MI: float = 2.0
     VIF: float = 2.0
@@ -52,6 +56,7 @@ class FusionLoss:
     SD: float = 1.0
     Qabf: float = 3.0
     SCD: float = 0.5
+    Nabf: float = 0.0
     floor_vif: float = 2.0
     floor_mi: float = 2.0
     goals: dict[str, float] = field(default_factory=lambda: dict(GOALS))
@@ -122,7 +127,7 @@ class FusionObjective:
         if tone is not None:
             first, second = develop(first, tone), develop(second, tone)
         lift = losses.emphasis(infrared, batch["mask"], named.to(fused.device), w.emphasis)
-        target = torch.maximum(first, second) - w.glare * blinded
+        target = torch.maximum(first, second) - (HELD * blinded if w.glare else 0)
         target = target + lift * (1 - target)
         targets = ((batch["mask"] > 0) & (batch["mask"] <= CLASSES))[:, None]
         out = {

@@ -115,7 +115,7 @@ def test_sentences_are_right_wrong_or_commands_as_often_as_asked(fusion: Fusion)
     kinds = {"right": 0, "wrong": 0, "command": 0}
     for epoch in range(20):
         batch = collate([dataset[(epoch, k)] for k in range(6)])
-        for k, text in enumerate(stage._sentences(batch)):
+        for k, text in enumerate(stage._sentences(batch)[0]):
             own = [*batch["captions"][k], write_report(batch["facts"][k])]
             other = [*batch["other"][k]["captions"], write_report(batch["other"][k]["facts"])]
             # pairs of the same side and light share some sentences
@@ -123,11 +123,38 @@ def test_sentences_are_right_wrong_or_commands_as_often_as_asked(fusion: Fusion)
     assert 45 <= kinds["right"] <= 85 and 15 <= kinds["wrong"] and 15 <= kinds["command"] <= 45
     always = build(fusion("loss.wrong=0", "loss.command=0"))
     batch = a_batch(always, experiment, 6)
-    for k, text in enumerate(always._sentences(batch)):
+    for k, text in enumerate(always._sentences(batch)[0]):
         assert text in [*batch["captions"][k], write_report(batch["facts"][k])]
     only = build(fusion("loss.wrong=0", "loss.command=1"))
     starts = {command.split("{}")[0] for command in COMMANDS}
-    assert all(any(text.startswith(start) for start in starts) for text in only._sentences(batch))
+    assert all(any(text.startswith(start) for start in starts) for text in only._sentences(batch)[0])
+
+
+def test_commands_name_what_is_there_and_are_compared_with_another_target(fusion: Fusion) -> None:
+    experiment = fusion("loss.command=1")
+    stage = build(experiment)
+    batch = a_batch(stage, experiment, 6)
+    texts, others = stage._sentences(batch)
+    assert list(others) == list(range(6))
+    for k, other in others.items():
+        first, second = named_targets([texts[k], other]).tolist()
+        assert sum(first) == sum(second) == 1 and first != second
+        there = [bool((batch["mask"][k] == c).any()) for c in (1, 2, 3)]
+        assert not any(there) or there[first.index(1)]
+
+
+def test_a_decoder_deaf_to_the_sentence_pays_the_language_loss(fusion: Fusion) -> None:
+    experiment = fusion("loss.command=1", "loss.language=2")
+    stage = build(experiment)
+    batch = a_batch(stage, experiment)
+    for level in stage.network.decoder.modulation.levels:
+        level[-1].weight.data.zero_()
+    out = stage.training_step(stage.network, batch, 1)
+    silent = build(fusion("loss.command=1", "loss.language=0")).training_step(stage.network, batch, 1)
+    assert "language" not in silent
+    assert out["language"].item() > 0.02  # the margin, where the batch has a target
+    out["language"].backward()
+    assert all(level[-1].weight.grad.abs().sum() > 0 for level in stage.network.decoder.modulation.levels)
 
 
 def test_named_targets_of_sentences() -> None:
