@@ -18,7 +18,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ldfusion.fusion.grid import AXES, COEFFICIENTS, starting_coefficients
+from ldfusion.fusion.grid import AXES, BASIS, COEFFICIENTS, starting_coefficients
 from ldfusion.fusion.tone import CONTROLS
 from ldfusion.io.color import luma
 from ldfusion.language.modulation import TextModulation, modulate
@@ -91,6 +91,22 @@ class FusionDecoder(ModelMixin, ConfigMixin):
         with torch.no_grad():
             start = starting_coefficients() / AXES
             self.head.bias.copy_(start[None, :, None].expand(AXES, -1, nodes).flatten())
+
+    @torch.no_grad()
+    def adjust(self, contrast: float, detail: float = 1.0, pivot: float = 0.3) -> None:
+        """Scale all coefficients that this decoder will give, as a last step after training.
+
+        Args:
+            contrast: gain of the fused luma about the grey level ``pivot``, in [0, 1].
+            detail: further gain of the coefficients of details.
+        """
+        gain = torch.tensor([contrast * (detail if "fine" in name or "coarse" in name else 1) for name in BASIS] + [1.0])
+        assert self.head.bias is not None
+        weight = self.head.weight.view(AXES, COEFFICIENTS, self.nodes, -1)
+        bias = self.head.bias.view(AXES, COEFFICIENTS, self.nodes)
+        weight.mul_(gain[:, None, None])
+        bias.mul_(gain[:, None])
+        bias[:, BASIS.index("1")] -= (contrast - 1) * pivot / AXES
 
     def forward(
         self,

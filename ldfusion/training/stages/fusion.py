@@ -52,6 +52,11 @@ def named_targets(texts: Sequence[str]) -> Tensor:
     return torch.tensor(rows)
 
 
+def _describe(words: Mapping[str, Any], rng: np.random.Generator) -> str:
+    """A report or a caption of a pair."""
+    return write_report(words["facts"]) if rng.random() < 0.5 else str(rng.choice(words["captions"]))
+
+
 class FusionStage:
     """Trains the decoder of a `Fuser`; the denoiser, both depth students and the text encoder stay frozen.
 
@@ -115,7 +120,7 @@ class FusionStage:
         return Fuser(extractor, network, train_extractor=plain)
 
     def _sentences(self, batch: dict[str, Any]) -> tuple[list[str], dict[int, str]]:
-        """The sentence that each sample is trained with, and for commands one that names another target.
+        """The sentence that each sample is trained with, and for some one that names other targets.
 
         Both are functions of the sample's seed. A command names what is there, if anything is.
         """
@@ -135,7 +140,11 @@ class FusionStage:
             words = {key: batch[key][k] for key in ("facts", "captions")}
             if u < w.command + w.wrong:
                 words = batch["other"][k]
-            out.append(write_report(words["facts"]) if rng.random() < 0.5 else str(rng.choice(words["captions"])))
+            out.append(_describe(words, rng))
+            if u >= w.command + w.wrong and rng.random() < w.compared:
+                second = _describe(batch["other"][k], rng)
+                if (named_targets([second]) != named_targets(out[-1:])).any():
+                    others[k] = second
         return out, others
 
     def _encode(self, texts: list[str], device: torch.device) -> Tensor | None:

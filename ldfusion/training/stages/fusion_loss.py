@@ -47,8 +47,8 @@ class FusionLoss:
     """Intensity on the targets alone, each picture's targets weighing as much as the next one's."""
     emphasis: float = 0.4
     """Lift of the thermal signature of targets that the sentence names."""
-    language: float = 0.0
-    """What a command naming another target changes, see `ldfusion.fusion.losses.contrast_loss`."""
+    language: float = 3.0
+    """What a sentence that names other targets changes, see `ldfusion.fusion.losses.contrast_loss`."""
     EN: float = 2.0
     MI: float = 2.0
     VIF: float = 2.0
@@ -65,6 +65,8 @@ class FusionLoss:
     """Share of samples that are given the caption of another pair."""
     command: float = 0.25
     """Share of samples that are given a short command naming some targets."""
+    compared: float = 0.3
+    """Share of the samples with their own caption that are compared with themselves under another pair's."""
     toned: float = 0.3
     """Share of samples that are asked for another tone than the natural one."""
     shrink: float = 2.2

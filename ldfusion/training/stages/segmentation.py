@@ -25,6 +25,8 @@ from ldfusion.segmentation.overlay import overlay
 from ldfusion.training.stages import Measured, ParameterGroup, Stage
 
 SENSORS = ("visible", "infrared")
+GUIDED = {"prompt": "a street with cars, people and bicycles"}
+"""Options of the source ``ldfusion``: one sentence for all pairs, so that crops need no captions of their own."""
 
 
 @dataclass
@@ -83,7 +85,10 @@ class SegmentationStage(Stage[SegmentationNetwork]):
                 f"({', '.join(self.classes.names)})"
             )
         names = [name for name in self.weights.sources if name not in SENSORS]
-        options: dict[str, dict[str, Any]] = {"seafusion": {"weights": model.get("fusion") or None}}
+        options: dict[str, dict[str, Any]] = {
+            "seafusion": {"weights": model.get("fusion") or None},
+            "ldfusion": GUIDED,
+        }
         self.methods = {name: load_method(name, **options.get(name, {})) for name in names}
 
     @staticmethod

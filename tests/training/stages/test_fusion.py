@@ -24,7 +24,7 @@ from ldfusion.training.stages.fusion import COMMANDS, FusionStage, named_targets
 
 LOSSES = (
     *("laplacian", "gradient", "maximum", "novelty", "outside", "clipping", "glare", "colour", "region", "smooth"),
-    *("EN", "MI", "VIF", "SF", "SD", "Qabf", "SCD", "floor_vif", "floor_mi", "depth"),
+    *("EN", "MI", "VIF", "SF", "SD", "Qabf", "SCD", "floor_vif", "floor_mi", "depth", "language"),
 )
 Fusion = Callable[..., Experiment]
 
@@ -72,8 +72,9 @@ def test_a_step_trains_every_weight_that_is_not_frozen(fusion: Fusion, words: tu
     stage = build(experiment)
     stage.network.train()
     losses = stage.training_step(stage.network, a_batch(stage, experiment), 0)
-    assert losses.keys() == {"loss", *LOSSES}
-    total = sum(getattr(stage.weights, name) * losses[name].item() for name in LOSSES)
+    terms = [name for name in LOSSES if name != "language" or "model.guided=false" not in words]
+    assert losses.keys() == {"loss", *terms}
+    total = sum(getattr(stage.weights, name) * losses[name].item() for name in terms)
     # it is computed at every third step only
     total += (stage.weights.depth_every - 1) * stage.weights.depth * losses["depth"].item()
     assert losses["loss"].item() == pytest.approx(total, rel=1e-5)
@@ -121,10 +122,18 @@ def test_sentences_are_right_wrong_or_commands_as_often_as_asked(fusion: Fusion)
             # pairs of the same side and light share some sentences
             kinds["right" if text in own else "wrong" if text in other else "command"] += 1
     assert 45 <= kinds["right"] <= 85 and 15 <= kinds["wrong"] and 15 <= kinds["command"] <= 45
-    always = build(fusion("loss.wrong=0", "loss.command=0"))
+    always = build(fusion("loss.wrong=0", "loss.command=0", "loss.compared=1"))
     batch = a_batch(always, experiment, 6)
     for k, text in enumerate(always._sentences(batch)[0]):
         assert text in [*batch["captions"][k], write_report(batch["facts"][k])]
+    compared = 0
+    for epoch in range(10):
+        batch = a_batch(always, experiment, 6, epoch)
+        assert always._sentences(batch)[1] == {}  # all pairs here name the same
+        for words in batch["other"]:
+            words["captions"] = ["A bicycle leans on a wall."]
+        compared += list(always._sentences(batch)[1].values()).count("A bicycle leans on a wall.")
+    assert compared > 10
     only = build(fusion("loss.wrong=0", "loss.command=1"))
     starts = {command.split("{}")[0] for command in COMMANDS}
     assert all(any(text.startswith(start) for start in starts) for text in only._sentences(batch)[0])
