@@ -155,6 +155,8 @@ class TrainConfig:
     """End after this step all the same; 0: after the last."""
     init: str = ""
     """Folder of exported weights to start from (fine-tuning); empty: random."""
+    init_mean: list[str] = field(default_factory=list)
+    """Folders of further runs of the same network: the start is the mean of the weights of all."""
     init_fewer: bool = False
     """``init`` may be of a network with fewer classes: they become the first ones here, the others start at random."""
     batch: int = 8

@@ -17,10 +17,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, required=True, help="e.g. ldfusion/weights/seafusion")
     args = parser.parse_args(argv)
 
-    import torch
     from safetensors.torch import load_file, save_file
 
     from ldfusion.io.files import atomic_write
+    from ldfusion.training.start import mean_state
 
     for network in args.networks:
         file, config = network / "diffusion_pytorch_model.safetensors", network / "config.json"
@@ -34,10 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     if any({k: v.shape for k, v in s.items()} != {k: v.shape for k, v in states[0].items()} for s in states):
         print("embed: these are different networks; give runs of one", file=sys.stderr)
         return 2
-    state = {
-        name: torch.stack([s[name].float() for s in states]).mean(0).half() if value.is_floating_point() else value
-        for name, value in states[0].items()
-    }
+    state = {name: v.half() if v.is_floating_point() else v for name, v in mean_state(states).items()}
     with atomic_write(args.output / file.name) as temporary:
         save_file(state, temporary, {"format": "pt"})
     settings = json.loads(config.read_text(encoding="utf-8"))

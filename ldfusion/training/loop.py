@@ -110,7 +110,8 @@ class Trainer:
         stage = build_stage(e.stage, e.model, e.loss, e.data)
         if e.train.init:
             # a stage that exports a part of its network starts from that part
-            start_from(getattr(stage, "exported", stage.network), Path(e.train.init), e.train.init_fewer)
+            folders = [Path(folder) for folder in (e.train.init, *e.train.init_mean)]
+            start_from(getattr(stage, "exported", stage.network), folders, e.train.init_fewer)
         return stage
 
     def _turn(self, step: int) -> tuple[str, ...]:

@@ -108,6 +108,19 @@ def test_fine_tuning_starts_from_exported_weights(tiny: Tiny) -> None:
     assert largest_difference(weights(first), weights(second)) == 0
 
 
+def test_fine_tuning_starts_from_the_mean_of_several_runs(tiny: Tiny) -> None:
+    runs = [tiny("denoiser", "train.steps=3", f"seed={k}", output=f"run{k}") for k in range(3)]
+    for run in runs:
+        train(run)
+    first, *others = (str(Path(run.output) / "weights") for run in runs)
+    words = (f"train.init={first}", f"train.init_mean={json.dumps(others)}", "train.steps=1", "optim.ema=0")
+    mean = tiny("denoiser", *words, output="mean")
+    train(mean)  # the first step of the warm-up has a rate of 0
+    states = [weights(run) for run in runs]
+    for name, value in weights(mean).items():
+        assert torch.allclose(value, torch.stack([state[name] for state in states]).mean(0), atol=1e-6), name
+
+
 @pytest.mark.parametrize(
     ("folder", "expected"),
     [("nowhere", "holds 0 safetensors files"), ("first/weights", "the weights of another network")],
