@@ -15,10 +15,21 @@ def main(argv: list[str] | None = None) -> int:
         "networks", nargs="+", type=Path, help="folders that runs have left in their weights/; one twice counts twice"
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="e.g. ldfusion/weights/seafusion")
+    parser.add_argument("--share", nargs="+", type=float, help="how much each network counts; all the same by default")
+    parser.add_argument(
+        "--contrast", nargs=2, type=float, metavar=("GAIN", "DETAIL"), help="of a fusion decoder: see its adjust()"
+    )
     args = parser.parse_args(argv)
+    shares = args.share or [1.0] * len(args.networks)
+    if len(shares) != len(args.networks) or min(shares) < 0 or sum(shares) == 0:
+        print(
+            f"embed: --share: {shares} for {len(args.networks)} networks; give one of at least 0 each", file=sys.stderr
+        )
+        return 2
 
     from safetensors.torch import load_file, save_file
 
+    from ldfusion.fusion.decoder import FusionDecoder
     from ldfusion.io.files import atomic_write
     from ldfusion.training.start import mean_state
 
@@ -34,10 +45,19 @@ def main(argv: list[str] | None = None) -> int:
     if any({k: v.shape for k, v in s.items()} != {k: v.shape for k, v in states[0].items()} for s in states):
         print("embed: these are different networks; give runs of one", file=sys.stderr)
         return 2
-    state = {name: v.half() if v.is_floating_point() else v for name, v in mean_state(states).items()}
+    mean = mean_state(states, shares)
+    settings = json.loads(config.read_text(encoding="utf-8"))
+    if args.contrast:
+        if settings.get("_class_name") != FusionDecoder.__name__:
+            print(f"embed: --contrast: {args.networks[0]} is no fusion decoder", file=sys.stderr)
+            return 2
+        decoder = FusionDecoder.from_config(settings)
+        decoder.load_state_dict(mean)
+        decoder.adjust(*args.contrast)
+        mean = decoder.state_dict()
+    state = {name: v.half().contiguous() if v.is_floating_point() else v for name, v in mean.items()}
     with atomic_write(args.output / file.name) as temporary:
         save_file(state, temporary, {"format": "pt"})
-    settings = json.loads(config.read_text(encoding="utf-8"))
     settings.pop("_name_or_path", None)  # a path of the machine that trained it
     with atomic_write(args.output / config.name) as temporary:
         temporary.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")

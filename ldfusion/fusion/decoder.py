@@ -100,7 +100,9 @@ class FusionDecoder(ModelMixin, ConfigMixin):
             contrast: gain of the fused luma about the grey level ``pivot``, in [0, 1].
             detail: further gain of the coefficients of details.
         """
-        gain = torch.tensor([contrast * (detail if "fine" in name or "coarse" in name else 1) for name in BASIS] + [1.0])
+        gain = torch.tensor(
+            [contrast * (detail if "fine" in name or "coarse" in name else 1) for name in BASIS] + [1.0]
+        )
         assert self.head.bias is not None
         weight = self.head.weight.view(AXES, COEFFICIENTS, self.nodes, -1)
         bias = self.head.bias.view(AXES, COEFFICIENTS, self.nodes)

@@ -39,14 +39,19 @@ def start_from(network: nn.Module, folders: Sequence[Path], fewer: bool = False)
         network.load_state_dict(mean_state(states))
 
 
-def mean_state(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+def mean_state(states: Sequence[Mapping[str, Tensor]], shares: Sequence[float] = ()) -> dict[str, Tensor]:
     """Mean of the weights of several runs of one network (Wortsman et al. 2022); whole numbers are the first one's.
 
     Args:
         states: of the same names and shapes.
+        shares: how much each counts, of any sum above 0; by default all the same.
     """
+    parts = torch.tensor(list(shares) or [1.0] * len(states))
+    parts = parts / parts.sum()
     return {
-        name: torch.stack([state[name].float() for state in states]).mean(0) if value.is_floating_point() else value
+        name: sum((p * state[name].float() for p, state in zip(parts, states, strict=True)), torch.zeros(()))
+        if value.is_floating_point()
+        else value
         for name, value in states[0].items()
     }
 
