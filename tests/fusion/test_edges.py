@@ -24,7 +24,9 @@ def test_edges_change_brightness_alone_and_by_a_bounded_amount() -> None:
     assert detail[..., 47].max() < -0.1 and detail[..., 48].min() > 0.1
     assert (detail[..., :40] == 0).all() and (detail[..., 56:] == 0).all()
     infrared = torch.full((2, 1, 96, 96), 0.5)
-    change = (EdgeOverlay()(visible, infrared) - EdgeOverlay()(torch.full_like(visible, 0.5), infrared))[..., 49:]
+    change = (EdgeOverlay().fuse(visible, infrared) - EdgeOverlay().fuse(torch.full_like(visible, 0.5), infrared))[
+        ..., 49:
+    ]
     assert (change[:, 1, :, 0] > 0.1).all()
     assert torch.allclose(change[:, 1], detail[:, 0, :, 49:], atol=1e-6)  # green of iron's middle is not clamped
 
