@@ -209,7 +209,8 @@ def plan(size: Size, longer: float) -> Size:
     scale = min(longer / max(size), 2.0)
     if min(size) * scale < _SHORT:
         scale = max(scale, min(_SHORT / min(size), 2.0, math.sqrt(_AREA / (size[0] * size[1]))))
-    return working_size(size, max(size) * min(scale, math.sqrt(_AREA / (size[0] * size[1]))))
+    bounded = max(size) * min(scale, math.sqrt(_AREA / (size[0] * size[1])))
+    return working_size(size, min(bounded, _AREA / (2 * MULTIPLE)))  # the short side has two multiples at least
 
 
 def working_size(size: Size, longer: float) -> Size:
