@@ -83,13 +83,11 @@ def test_fusion_by_a_sentence_that_is_held(weights: str, pairs: Scene, accelerat
 
 def test_fusion_by_a_sentence_moves_after_use(weights: str, pairs: Scene, accelerator: torch.device) -> None:
     method = LDFusionPipeline.from_pretrained(weights)
+    method.fuse(*pairs)
+    there = tuple(x.to(accelerator) for x in pairs)
+    assert method.to(accelerator).fuse(*there).device.type == accelerator.type
     frames = method.guide("a person near")
-    first, second = (x[:1] for x in pairs)
-    frames.fuse(first, second)
-    method.to(accelerator)
-    frames.follow(method.text_encoder.encode(["a person near"]), 0.1)
-    fused = frames.fuse(first.to(accelerator), second.to(accelerator))
-    assert fused.device.type == accelerator.type
+    assert frames.fuse(*(x[:1] for x in there)).device.type == accelerator.type
 
 
 def test_twin_depth_and_its_gradient(weights: str, pairs: Scene, accelerator: torch.device) -> None:
