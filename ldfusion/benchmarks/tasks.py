@@ -50,6 +50,8 @@ METHODS = (
     *("visible", "infrared", "mean", "maximum", "maximum-stretched", "laplacian"),
     *("zero-learning", "seafusion", "ldfusion"),
 )
+EMBEDDED = "embedded"
+"""Name of the segmentation network in the package."""
 CONFIGS = {"segmentation": "task-segmentation", "depth": "task-depth"}
 """What is trained anew for every method."""
 
@@ -68,6 +70,8 @@ class TaskBenchmark:
         scenes: rendered street scenes of each light to judge depth by.
         train_scenes: of each light to re-train the depth network on; 0: it is not re-trained.
         detector: source of the detector, see `load_detector`.
+        segmenter: folder of one segmentation network that judges all images, or `EMBEDDED`; None: it is re-trained for
+            each method.
         tasks: which are measured.
     """
 
@@ -80,6 +84,7 @@ class TaskBenchmark:
     scenes: int = 32
     train_scenes: int = 128
     detector: str | None = None
+    segmenter: str | None = None
     tasks: Sequence[str] = TASKS
 
     def run(self, methods: Sequence[str] = METHODS) -> TaskTable:
@@ -105,13 +110,15 @@ class TaskBenchmark:
         words = [f"RoadScene and MSRS validation pairs, short side {self.size}"]
         true = [files for files in self._split(False) if _is_true(files)]
         names = " and ".join(dict.fromkeys(files.dataset for files in true)) or "none"
-        if "segmentation" in self.tasks:
+        judged = f"judged on the {len(true)} pairs with true masks ({names})"
+        if "segmentation" in self.tasks and self.segmenter:
+            words.append(f"segmentation by one network for all ({self.segmenter}), {judged}")
+        elif "segmentation" in self.tasks:
             train = self._experiment("segmentation").train
             pairs = "all" if not self.train_limit else str(self.train_limit)
             embedded = train.init == str(component_folder("segmentation"))
             start = "the embedded network" if embedded else train.init
             steps = f"{train.steps} steps of {train.batch} on {pairs} pairs from {start}"
-            judged = f"judged on the {len(true)} pairs with true masks ({names})"
             words.append(f"segmentation re-trained per method, {steps}, {judged}")
         if "detection" in self.tasks:
             detector = "one detector for all" + (f" ({self.detector})" if self.detector else "")
@@ -151,7 +158,7 @@ class TaskBenchmark:
         """The method's images of all pairs, in the place of the visible ones of their data sets."""
         root = self.output / "images" / method
         splits = {"val": self._split(False)}
-        if "segmentation" in self.tasks:
+        if "segmentation" in self.tasks and not self.segmenter:
             splits["train"] = self._split(True)
         for name, pairs in splits.items():
             with atomic_write(root / "splits" / f"{name}.txt") as file:
@@ -190,6 +197,8 @@ class TaskBenchmark:
         return Path(experiment.output) / "weights"
 
     def _segmenter(self, method: str, root: Path) -> SegmentationNetwork:
+        if self.segmenter:
+            return load_segmenter("" if self.segmenter == EMBEDDED else self.segmenter)
         return load_segmenter(self._trained("segmentation", method, f"data.root={root}"))
 
     def _twin(self, method: str, fuse: Fuse, twin: TwinDepth) -> TwinDepth:
@@ -260,6 +269,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tasks", default="segmentation,detection,depth")
     parser.add_argument("--methods", default=None, help="names with commas between (default: all)")
     parser.add_argument("--detector", default=None, help="folder, torchvision:NAME or hub:ID (default: embedded)")
+    parser.add_argument("--segmenter", help=f"one network for all: a folder, or {EMBEDDED} (default: re-trained)")
+    parser.add_argument("--size", type=int, default=240, help="short side in pixels that all pairs are read with")
     parser.add_argument("--train-limit", type=int, default=0, help="training pairs of the segmentation network; 0: all")
     parser.add_argument("--scenes", type=int, default=32, help="rendered scenes of each light to judge depth by")
     parser.add_argument("--train-scenes", type=int, default=128, help="the same, to re-train depth on; 0: not at all")
@@ -273,10 +284,12 @@ def run(args: argparse.Namespace) -> str:
         output=args.output,
         labels=args.labels,
         overrides=args.overrides,
+        size=args.size,
         train_limit=args.train_limit,
         scenes=args.scenes,
         train_scenes=args.train_scenes,
         tasks=args.tasks.split(","),
         detector=args.detector,
+        segmenter=args.segmenter,
     )
     return task_table(benchmark, METHODS if args.methods is None else tuple(args.methods.split(",")))

@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from ldfusion.benchmarks.tasks import TaskBenchmark
 from ldfusion.config import DataConfig
 from ldfusion.data.pairs import build_dataset, collate
 from ldfusion.fusion.methods import load_method
+from ldfusion.segmentation.network import SegmentationNetwork
 
 pytest.importorskip("faster_coco_eval", reason="the extra `eval` is not installed")
 
@@ -109,6 +111,18 @@ def test_what_is_true_of_each_pair(pool: Path, tmp_path: Path) -> None:
     data = DataConfig(root=str(root), datasets=["roadscene", "msrs"], crop=[32, 32])
     batch = collate([dataset[k] for dataset in [build_dataset(data, 0, True, masks=True)] for k in (0, 6)])
     assert batch["name"] == ["roadscene/FLIR_00000", "msrs/FLIR_00000"] and batch["mask_classes"].tolist() == [4, 9]
+
+
+def test_one_network_judges_all_images_without_a_training(pool: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    SegmentationNetwork("msrs", "resnet18", {"channels": [8, 8, 8, 8]}, 8, 8).save_pretrained(tmp_path / "network")
+    tables = {}
+    for name, source in (("own", str(tmp_path / "network")), ("package", "embedded")):
+        benchmark = TaskBenchmark(pool, tmp_path / name, size=64, segmenter=source, tasks=("segmentation",))
+        assert f"segmentation by one network for all ({source})" in benchmark.protocol()
+        tables[name] = benchmark.run(("visible", "mean")).cells()
+        assert not (tmp_path / name / "segmentation").exists()  # nothing was trained
+    assert tables["own"] != tables["package"]
 
 
 def test_without_true_masks_nothing_is_judged(pool: Path, tmp_path: Path) -> None:
