@@ -71,8 +71,8 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
     """In the place of the registration methods puts one that is at once done, and trusts its result or not."""
 
     def replace(trusted: bool) -> None:
-        def load(method: str = "auto", model: str = "homography", **options: Any) -> Callable[..., Registration]:
-            return lambda visible, infrared: Registration(AWAY, model, float(trusted), trusted)
+        def load(method: str = "auto", model: str | None = None, **options: Any) -> Callable[..., Registration]:
+            return lambda visible, infrared: Registration(AWAY, model or "homography", float(trusted), trusted)
 
         monkeypatch.setattr("ldfusion.registration.load_registrar", load)
 
@@ -122,7 +122,7 @@ def test_a_colour_mapped_infrared_image_is_said(
     grey = cv2.imread(str(folders / "infrared" / "a.png"), cv2.IMREAD_GRAYSCALE)
     cv2.imwrite(str(folders / "infrared" / "a.png"), cv2.applyColorMap(grey, cv2.COLORMAP_BONE))
     assert main(words(folders)) == 0
-    assert "colour-mapped: its luma is used" in capsys.readouterr().err
+    assert "colour-mapped in no known palette: its luma is used" in capsys.readouterr().err
     assert read_raw(folders / "out" / "registered" / "a.png").shape == (240, 320, 3)
 
 
