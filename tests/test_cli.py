@@ -82,7 +82,7 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
         ([], "COMMAND"),
         (["fuze"], "fuze"),
         (["fuse", "a", "b"], "-o/--output"),
-        (["fuse", "a"], "INFRARED"),
+        (["fuse", "a"], "-o/--output"),
         (["fuse", "a", "b", "-o", "c", "--method", "magic"], "magic"),
         (["fuse", "a", "b", "-o", "c", "--method", "alpha", "--alpha", "2"], "a weight from 0 to 1"),
         (["fuse", "a", "b", "-o", "c", "--device", "tpu"], "tpu"),

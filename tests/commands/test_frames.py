@@ -71,7 +71,7 @@ def test_frames_in_step_dark_ones_left_out_and_read_by_the_data_set(
     # the infrared frame of pair k is number 2k of its video: its bar stands 2 * 2k pixels from the left, of 80
     picture = cv2.imread(str(out / "infrared" / "walk_000008.png"), cv2.IMREAD_GRAYSCALE)
     assert abs(np.flatnonzero(picture[24] > 150).mean() - (32 + 5.5) * 64 / 80) < 1.5
-    data = DataConfig(str(out), ["folder"], ["folder"], crop=[32, 32], captions="")
+    data = DataConfig(str(out), datasets=["folder"], val_datasets=["folder"], crop=[32, 32], captions="")
     train, val = build_dataset(data, 0, True), build_dataset(data, 0, False)
     assert (len(train), len(val)) == (13, 4)
     assert train[0]["visible"].shape == (3, 32, 32) and train[0]["infrared"].shape == (1, 32, 32)
@@ -160,7 +160,7 @@ def test_humans_masks_and_labels(make_video: MakeVideo, tmp_path: Path, monkeypa
     sequence = tmp_path / "sequence"
     assert run(videos, sequence, "--humans", "--infrared-threshold", "sequence") == 0
     assert [line["reason"] for line in manifest(sequence)] == reasons
-    data = DataConfig(str(out), ["folder"], ["folder"], crop=[32, 32], captions="")
+    data = DataConfig(str(out), datasets=["folder"], val_datasets=["folder"], crop=[32, 32], captions="")
     assert set(build_dataset(data, 0, False, masks=True)[0]["mask"].unique().tolist()) <= {0, 2}
 
 

@@ -161,7 +161,7 @@ class FusionStage:
         if not compared:
             others = {}
         # samples that are compared with themselves under another sentence come twice
-        rows = [*range(len(texts)), *others]
+        rows = torch.tensor([*range(len(texts)), *others], device=batch["visible"].device)
         tone = self._tones(batch)
         shape = self._working(batch["visible"], step)
         noise = seeded_noise(batch["visible"].new_empty(len(texts), 4, *shape), batch["seed"])
@@ -175,11 +175,11 @@ class FusionStage:
         if compared:
             out["language"] = fused.new_zeros(())
         if others:
-            k = list(others)
-            named = named_targets([texts[i] for i in k]) - named_targets(list(others.values()))
+            named = named_targets([texts[k] for k in others]) - named_targets(list(others.values()))
+            k = rows[count:]
             first, second = luma(fused)[k], luma(fused)[count:]
             language = losses.contrast_loss(first, second, batch["infrared"][k], batch["mask"][k], named)
-            out["language"] = language * (len(k) / count)
+            out["language"] = language * (len(others) / count)
             out["loss"] = out["loss"] + self.weights.language * out["language"]
         return out
 

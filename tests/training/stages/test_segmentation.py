@@ -46,7 +46,7 @@ def test_each_sample_draws_its_source(tiny: Tiny) -> None:
     kinds = {
         "visible": batch["visible"],
         "infrared": batch["infrared"].expand(-1, 3, -1, -1),
-        "mean": methods["mean"](batch["visible"], batch["infrared"]),
+        "mean": methods["mean"].fuse(batch["visible"], batch["infrared"]),
     }
     drawn = []
     for k, image in enumerate(images):
