@@ -1,5 +1,6 @@
 # make demo     renders a scene pair, fuses it with the embedded weights and says where the pictures are
 # make test     runs the tests (the slow ones are left to `make nightly`)
+# make fresh    runs them on what is committed, in a clone that has no data set and no other file of yours beside it
 # make lint     ruff and mypy
 # Every target first makes the environment in VENV; it is installed again only when pyproject.toml has changed.
 # PIP_ARGS reaches pip, e.g. PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu" for a torch without CUDA.
@@ -15,17 +16,23 @@ PYTEST_ARGS ?=
 # one file stay together, since they share what takes long to make.
 CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 WORKERS ?= $(shell [ $(CORES) -gt 4 ] && echo 4 || echo $(CORES))
+TESTS = pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 # Small tensors gain nothing from more than four threads, and lose a lot on machines with many cores.
 export OMP_NUM_THREADS ?= $(WORKERS)
 
-.PHONY: demo test nightly lint install clean
+.PHONY: demo test fresh nightly lint install clean
 
 demo: $(STAMP)
 	$(BIN)/ldfusion demo -o demo --overwrite
 
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m $(TESTS)
+
+# PYTHONPATH, since the package installed in the environment is that of this folder
+fresh: $(STAMP)
+	folder=$$(mktemp -d) && trap "rm -rf $$folder" EXIT && git clone --quiet . $$folder/clone && cd $$folder/clone && \
+		env -u LDFUSION_DATA OMP_NUM_THREADS=1 PYTHONPATH=$$folder/clone$${PYTHONPATH:+:$$PYTHONPATH} $(abspath $(BIN))/python -m $(TESTS)
 
 nightly: $(STAMP)
 	$(BIN)/python -m pytest -m "slow or not slow" --timeout 3600 $(PYTEST_ARGS)

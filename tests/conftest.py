@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import json
 import os
 import resource
 import runpy
 import signal
+import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -22,6 +25,7 @@ import pytest
 import torch
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the programs that tests launch
+os.environ["COLUMNS"] = "80"  # help texts are as wide as the terminal
 
 # Two threads would meet after every operation of these small networks, which takes longer than the operation; the
 # second core has the second process of `pytest -n 2`.
@@ -53,6 +57,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if "gpu" in item.keywords:
                 item.add_marker(pytest.mark.skip(reason="PyTorch finds no GPU on this machine"))
+
+
+def pytest_collection_finish() -> None:
+    """By now PyTorch and the like are imported: a million objects that stay, which each collection would look at."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -145,9 +154,20 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def real_pairs() -> Path:
+    """The folder of real pairs that ``LDFUSION_DATA`` names; without it no test reads what is not in the repository."""
+    if not (root := os.environ.get("LDFUSION_DATA", "")):
+        pytest.skip("LDFUSION_DATA names no folder of real pairs")
+    return Path(root)
+
+
+@pytest.fixture(scope="session")
 def repository() -> Path:
     """The folder that holds ``configs`` and ``scripts``."""
     return Path(__file__).resolve().parents[1]
+
+
+Second = subprocess.Popen[str]
 
 
 class Done(NamedTuple):
@@ -175,6 +195,42 @@ def run_script(
     yield run
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
+
+
+@pytest.fixture
+def second_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., AbstractContextManager[Second]]]:
+    """Inside ``with second_process(*words) as other`` this process is the first of two, as ``torchrun`` starts them.
+
+    The second is Python with these words. A launcher would cost two more starts of Python and PyTorch.
+    """
+    import torch.distributed
+    from accelerate.state import AcceleratorState, GradientState
+
+    def reset() -> None:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+        AcceleratorState._reset_state(reset_partial_state=True)
+        GradientState._reset_state()
+
+    @contextmanager
+    def start(*words: str) -> Iterator[Second]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        both = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        for name, value in (both | {"RANK": "0", "LOCAL_RANK": "0"}).items():
+            monkeypatch.setenv(name, value)
+        reset()
+        command, environment = [sys.executable, *words], os.environ | {"RANK": "1", "LOCAL_RANK": "1"}
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment) as other:
+            try:
+                yield other
+            finally:
+                other.kill()  # it would wait for the first one
+
+    yield start
+    reset()
 
 
 @pytest.fixture(scope="session")

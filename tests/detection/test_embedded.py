@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -34,21 +33,17 @@ def test_boxes_are_drawn() -> None:
     assert drawn.shape == image.shape and drawn[:, 20, 10].max() > 0.5 and drawn[:, 35, 50].max() == 0
 
 
-def test_objects_of_real_pairs() -> None:
+def test_objects_of_real_pairs(real_pairs: Path) -> None:
     """On the first validation pairs, mean fused: half of what it is sure of is there."""
     pytest.importorskip("faster_coco_eval", reason="the extra `eval` is not installed")
+    from ldfusion.benchmarks.base import validation_pairs
     from ldfusion.evaluation.tasks.detection import average_precision, truth_of
     from ldfusion.fusion.classical import mean_fusion
     from ldfusion.loading import load_pair
 
-    root = Path(os.environ.get("LDFUSION_DATA", "../shared/data"))
-    if not (root / "pseudo_boxes.jsonl").is_file():
-        pytest.skip("needs the real pairs: set LDFUSION_DATA to their folder")
-    from ldfusion.benchmarks.base import validation_pairs
-
-    boxes, detector = read_boxes(root / "pseudo_boxes.jsonl"), load_detector()
+    boxes, detector = read_boxes(real_pairs / "pseudo_boxes.jsonl"), load_detector()
     found, truth = [], []
-    for files in validation_pairs(root)[::5]:
+    for files in validation_pairs(real_pairs)[::5]:
         pair = load_pair(files.visible, files.infrared, files.name)
         found.append(detector(mean_fusion(pair.visible, pair.infrared))[0])
         truth.append(truth_of(torch.from_numpy(to_array(boxes[files.name]))))

@@ -326,14 +326,12 @@ def test_writers_refuse_nan_and_keep_the_old_file(tmp_path: Path) -> None:
         write_png16(path, np.zeros((40, 40), dtype=np.int64))
 
 
-@pytest.mark.skipif("LDFUSION_DATA" not in os.environ, reason="LDFUSION_DATA names no folder of real pairs")
-def test_real_pairs_read_without_remark(caplog: pytest.LogCaptureFixture) -> None:
-    root = Path(os.environ["LDFUSION_DATA"])
+def test_real_pairs_read_without_remark(real_pairs: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         for dataset in ("roadscene", "msrs", "llvip"):
-            visible = min((root / dataset / "visible").iterdir())
+            visible = min((real_pairs / dataset / "visible").iterdir())
             image, is_grey = read_visible(visible)
-            infrared = read_infrared(root / dataset / "infrared" / visible.name)
+            infrared = read_infrared(real_pairs / dataset / "infrared" / visible.name)
             assert not is_grey
             assert image.shape[1:] == infrared.shape[1:]
     assert caplog.records == []

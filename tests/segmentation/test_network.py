@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -116,12 +115,9 @@ def test_the_embedded_network_is_small_and_names_what_the_masks_hold():
     assert all(p.dtype == torch.float32 for p in network.parameters())
 
 
-def test_the_embedded_network_on_real_pairs():
+def test_the_embedded_network_on_real_pairs(real_pairs: Path):
     """On validation pairs it finds cars where the detector's masks show them: an answer without any has an IoU of 0."""
-    root = Path(os.environ.get("LDFUSION_DATA", "../shared/data"))
-    if not (root / "splits" / "val.txt").is_file():
-        pytest.skip("needs the real pairs: set LDFUSION_DATA to their folder")
-    dataset = build_dataset(DataConfig(root=str(root), limit=12), 0, False, masks=True, native=True)
+    dataset = build_dataset(DataConfig(root=str(real_pairs), limit=12), 0, False, masks=True, native=True)
     network = load_segmenter()
     score = SegmentationScore(network.classes)
     for item in (dataset[k] for k in range(len(dataset))):

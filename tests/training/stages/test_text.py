@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -131,11 +132,11 @@ def test_a_pair_without_captions_is_named(data: DataConfig) -> None:
 
 
 TWO_PROCESSES = """
-import sys, torch
+import os, sys, torch
 from torch import distributed
 from ldfusion.training.stages.text import contrastive_loss
-rank, file = int(sys.argv[1]), sys.argv[2]
-distributed.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
+rank, file = int(os.environ["RANK"]), sys.argv[1]
+distributed.init_process_group("gloo")
 pair, text, scale = torch.load(file + ".pt", weights_only=True)
 mine = slice(3 * rank, 3 * rank + 3)
 a, b = pair[mine].clone().requires_grad_(), text[mine].clone().requires_grad_()
@@ -146,16 +147,22 @@ distributed.destroy_process_group()
 """
 
 
-def test_two_processes_with_half_the_batch_each_match_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+# both wait for each other in compiled code, which no signal interrupts
+@pytest.mark.timeout(900, method="thread")
+def test_two_processes_with_half_the_batch_each_match_one(
+    tmp_path: Path,
+    second_process: Callable[..., AbstractContextManager[subprocess.Popen[str]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     generator = torch.Generator().manual_seed(0)
     pair, text = (torch.randn(6, 5, generator=generator) for _ in range(2))
     scale, file = torch.tensor(9.0), tmp_path / "meeting"
     torch.save((pair, text, scale), f"{file}.pt")
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    with subprocess.Popen([sys.executable, "-c", TWO_PROCESSES, "1", str(file)], env=environment) as other:
-        monkeypatch.setattr(sys, "argv", ["-c", "0", str(file)])
-        exec(TWO_PROCESSES, {})  # the first of the two is this process
-        assert other.wait(timeout=240) == 0
+    with second_process("-c", TWO_PROCESSES, str(file)) as other:
+        monkeypatch.setattr(sys, "argv", ["-c", str(file)])
+        exec(TWO_PROCESSES, {})
+        _, errors = other.communicate(timeout=600)
+    assert other.returncode == 0, errors
     halves = [torch.load(f"{file}.{rank}", weights_only=True) for rank in range(2)]
 
     a, b = pair.requires_grad_(), text.requires_grad_()
