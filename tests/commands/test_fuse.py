@@ -317,7 +317,7 @@ def test_two_processes_share_a_folder(
     with second_process("-m", "ldfusion.cli", *words(pairs, weights)) as other:
         assert main(words(pairs, weights)) == 1
         _, said_by_the_other = other.communicate(timeout=600)
-    assert other.returncode == 1
+    assert other.returncode == 0  # the first process speaks, and ends, for all
     assert "ldfusion: 3 fused, 1 failed; " in capsys.readouterr().err
     assert "3 fused" not in said_by_the_other and "d.png is not an image" in said_by_the_other  # the fourth is its
     assert set(tree(pairs / "out")) == expected_files("a", "b", "c")
