@@ -13,7 +13,8 @@ TIERS = (
     {"errors"},
     {"config", "types", "weights", "registry"},
     {"io"},
-    {"jobs", "data"},
+    {"jobs", "rendering"},
+    {"data"},
     {"output", "detection", "diffusion", "language", "segmentation"},
     {"registration"},
     {"fusion", "loading"},
@@ -25,6 +26,15 @@ TIERS = (
 )
 """Rooms from the bottom to the top; one imports those below it, ``config`` also within its tier."""
 FREE = {("registry", "config")}
+RENDERING = (
+    {"rendering.world"},
+    {"rendering.street", "rendering.room", "rendering.sensor"},
+    {"rendering.truth"},
+    {"rendering.scene"},
+    {"rendering.dataset", "rendering.files"},
+    {"rendering"},
+)
+"""The same within the room of the rendered scenes."""
 
 
 def modules(package: str) -> dict[str, Path]:
@@ -77,6 +87,21 @@ def test_imports_run_down() -> None:
         if height[room(other)] >= height[room(name)]
     ]
     assert wrong == []
+
+
+def test_imports_run_down_in_the_rendered_scenes() -> None:
+    height = {name: number for number, tier in enumerate(RENDERING) for name in tier}
+
+    def place(name: str) -> str:
+        return ".".join(name.split(".")[1:3])
+
+    inside = [(name, other) for name, others in graph().items() for other in others if room(name) == "rendering"]
+    wrong = [
+        f"{name} -> {other}"
+        for name, other in inside
+        if room(other) == "rendering" and place(name) != place(other) and height[place(other)] >= height[place(name)]
+    ]
+    assert len(inside) > 60 and wrong == []
 
 
 def test_there_are_no_circles() -> None:

@@ -126,7 +126,7 @@ def _shape(size: str, option: str) -> tuple[int, int]:
 
 def _rendered(shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """A rendered pair of (height, width); beyond a megapixel an enlarged one, as the renderer's time is not asked."""
-    from ldfusion.data.synthetic import render_scene
+    from ldfusion.rendering import render_scene
 
     scale = min(1.0, math.sqrt(1e6 / (shape[0] * shape[1])))
     size = (round(shape[0] * scale), round(shape[1] * scale))

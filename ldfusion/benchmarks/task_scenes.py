@@ -42,7 +42,7 @@ Fuse = Callable[[Tensor, Tensor], Tensor]
 
 def judged_scenes(fuse: Fuse, scenes: int) -> Iterator[TaskSample]:
     """A method's images of ``scenes`` scenes of each light of `JUDGED`, with their depth in metres."""
-    from ldfusion.data.synthetic import render_scene
+    from ldfusion.rendering import render_scene
 
     for light, groups in JUDGED.items():
         for number in range(scenes):
@@ -103,7 +103,7 @@ class TrainingScenes:
         return root
 
     def _render(self, name: str) -> None:
-        from ldfusion.data.synthetic import render_scene
+        from ldfusion.rendering import render_scene
 
         light, number = name.rsplit("-", 1)
         scene = render_scene(FIRST_TRAINED + int(number), light, "street", SIZE, registered=True)

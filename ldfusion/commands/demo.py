@@ -31,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Render, fuse, list the pictures; the exit code is that of ``ldfusion fuse``."""
-    from ldfusion.data.synthetic import render_scene, write_pair
     from ldfusion.io.files import check_output_folder
     from ldfusion.output import result_files
+    from ldfusion.rendering import render_scene, write_pair
 
     options.check_method(args)
     check_output_folder(args.output)

@@ -23,7 +23,7 @@ from ldfusion.errors import InputError
 from ldfusion.io.notices import notice
 
 if TYPE_CHECKING:
-    from ldfusion.data.synthetic import SyntheticPairs
+    from ldfusion.rendering import SyntheticPairs
 
 Key = int | tuple[int, int]
 
@@ -91,7 +91,7 @@ class PairDataset(Dataset[dict[str, Any]]):
                 raise InputError(f"{data.boxes}: no boxes for {len(missing)} pairs, the first is '{missing[0]}'")
         self.rendered: SyntheticPairs | None = None
         if train and data.synthetic:
-            from ldfusion.data.synthetic import SyntheticPairs
+            from ldfusion.rendering import SyntheticPairs
 
             self.rendered = SyntheticPairs(data.synthetic, seed=seed, lights=data.lights)
         scenes = len(self.rendered) if self.rendered is not None else 0

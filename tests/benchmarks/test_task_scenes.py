@@ -30,7 +30,7 @@ def test_judged_scenes_hold_the_methods_image_and_metres() -> None:
 
 
 def test_a_data_set_of_a_method(tmp_path: Path) -> None:
-    from ldfusion.data.synthetic import render_scene
+    from ldfusion.rendering import render_scene
 
     scenes = TrainingScenes(tmp_path, HELD_OUT + 1)
     root = scenes.of_method("mean", mean)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from ldfusion import rendering
 from ldfusion.cli import main
 from ldfusion.commands import demo
-from ldfusion.data import synthetic
 
 
 def test_a_scene_is_rendered_fused_and_listed(
@@ -34,5 +34,5 @@ def test_a_scene_is_rendered_fused_and_listed(
 
 
 def test_the_options_are_those_of_the_renderer() -> None:
-    assert set(demo.LIGHTS) == set(synthetic.LIGHTS)
-    assert set(demo.PLACES) == set(synthetic.PLACES)
+    assert set(demo.LIGHTS) == set(rendering.LIGHTS)
+    assert set(demo.PLACES) == set(rendering.PLACES)

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from ldfusion.data.synthetic import render_scene
 from ldfusion.evaluation.metrics import compute_metrics
 from ldfusion.evaluation.suite import luma_codes
 from ldfusion.fusion.guidance import Guidance
 from ldfusion.fusion.methods import load_method
 from ldfusion.io.color import luma, rgb_to_ycbcr
 from ldfusion.pipeline import LDFusionPipeline
+from ldfusion.rendering import render_scene
 
 Pair = tuple[Tensor, Tensor]
 

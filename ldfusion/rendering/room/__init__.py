@@ -1,0 +1,1 @@
+"""Rooms: walls, openings and furniture."""

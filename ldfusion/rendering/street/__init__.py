@@ -1,0 +1,1 @@
+"""Streets: ground, houses, traffic and what stands along the road."""

@@ -1,0 +1,1 @@
+"""Exact truth of a rendered pair: geometry, labels, facts and captions."""
