@@ -35,6 +35,7 @@ TERMS: dict[str, tuple[str, ...]] = {
         "colour": ("colour",),
         "region": ("region",),
         "depth": ("depth",),
+        "semantic": ("semantic",),
         "language": ("language",),
         "EN": ("EN",),
         "MI": ("MI",),

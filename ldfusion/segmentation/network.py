@@ -88,9 +88,11 @@ class SegmentationNetwork(ModelMixin, ConfigMixin):
         width: channels of every layer after the backbone; the paper's is 128.
         auxiliary: channels of the auxiliary head; the paper's is 64.
         pretrained: fetch the backbone's ImageNet weights (for training; loaded weights replace them).
+        working_side: short side in pixels at which `segment` and `probabilities` read a larger image: that of the images
+            it was trained on, since it has learned how large things are; 0: every image at its own size.
 
     Raises:
-        InputError: an unknown backbone or option, no such strides, or pretrained weights that cannot be had.
+        InputError: a working side that is negative or below 32 pixels, an unknown backbone or option, no such strides, or pretrained weights that cannot be had.
     """
 
     @register_to_config
@@ -102,8 +104,12 @@ class SegmentationNetwork(ModelMixin, ConfigMixin):
         width: int = 128,
         auxiliary: int = 64,
         pretrained: bool = False,
+        working_side: int = 0,
     ) -> None:
         super().__init__()
+        if working_side and working_side < SMALLEST_SIDE:
+            raise InputError(f"model.working_side={working_side}: must be {SMALLEST_SIDE} pixels or more, or 0")
+        self.working_side = working_side
         self.classes: LabelSet = label_set(labels)
         self.features = _build_backbone(backbone, dict(options or {}), pretrained)
         self.register_to_config(pretrained=False)  # whoever loads the weights need not fetch the backbone's
@@ -152,9 +158,9 @@ class SegmentationNetwork(ModelMixin, ConfigMixin):
         return self._scores(image).softmax(dim=1)
 
     def _scores(self, image: Tensor) -> Tensor:
-        """Scores of the main head; an image with a side above `LARGEST_SIDE` is read at that size."""
+        """Scores of the main head; an image above `LARGEST_SIDE` or the working side is read at that size."""
         h, w = image.shape[-2:]
-        shrink = LARGEST_SIDE / max(h, w)
+        shrink = min(LARGEST_SIDE / max(h, w), (self.working_side or LARGEST_SIDE) / min(h, w))
         if shrink >= 1:
             return self(image, auxiliary=False).main.float()
         small = resize(image, (max(SMALLEST_SIDE, round(h * shrink)), max(SMALLEST_SIDE, round(w * shrink))))

@@ -76,6 +76,22 @@ def test_a_large_image_is_read_at_a_bounded_size(network: SegmentationNetwork, m
     assert labels.shape == (1, 96, 160) and seen == [(48, 80)]
 
 
+def test_a_network_reads_images_at_the_size_it_has_learned(tmp_path: Path):
+    """A larger image gives what its smaller copy gives; a smaller one is read as it is, and so is every crop of training."""
+    network = SegmentationNetwork(**SMALL, working_side=48).eval()
+    seen: list[tuple[int, ...]] = []
+    network.features.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape[-2:])))
+    image = torch.rand(1, 3, 96, 160)
+    assert network.segment(image).shape == (1, 96, 160)
+    network.segment(image[..., :40, :64])
+    network(image)
+    assert seen == [(48, 80), (40, 64), (96, 160)]
+    network.save_pretrained(tmp_path)
+    assert load_segmenter(tmp_path).working_side == 48
+    with pytest.raises(InputError, match=r"model\.working_side=20: must be 32 pixels or more, or 0"):
+        SegmentationNetwork(**SMALL, working_side=20)
+
+
 def test_save_and_load(network: SegmentationNetwork, tmp_path: Path):
     network.save_pretrained(tmp_path)
     again = load_segmenter(tmp_path)

@@ -21,8 +21,10 @@ from ldfusion.data.labels import teacher_of
 from ldfusion.errors import InputError
 from ldfusion.fusion.classical import laplacian_fusion, mean_fusion
 from ldfusion.fusion.losses import target_intensity
+from ldfusion.fusion.methods import load_method
 from ldfusion.io.color import luma, with_luma
 from ldfusion.training.stages import Measured, Stage, check_crop
+from ldfusion.training.stages.segmentation import GUIDED, SENSORS, source_image
 
 
 class DepthStage(Stage[DepthStudent]):
@@ -32,7 +34,8 @@ class DepthStage(Stage[DepthStudent]):
     divided by its own standard deviation first, so that every image weighs the same. ``loss`` weighs the same loss
     under the square root (``root``) and the loss of ranks (``rank``); ``paste`` is the share of samples with pasted
     objects, ``blend`` the share that shows both sensors in one image, of which the label is the mean of both maps: the
-    students read fused images as well (`depth.twin.TwinDepth.fused`), which look like neither sensor's.
+    students read fused images as well (`depth.twin.TwinDepth.fused`), which look like neither sensor's. ``fused`` is the
+    share of the blends that the embedded fusion network makes, the others are simple rules (`blend_sensors`).
     """
 
     modality = "visible"
@@ -41,7 +44,7 @@ class DepthStage(Stage[DepthStudent]):
 
     def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
         check_arguments(DepthStudent.__init__, model, "model")
-        check_keys(loss, ("alpha", "root", "rank", "paste", "blend"), "loss")
+        check_keys(loss, ("alpha", "root", "rank", "paste", "blend", "fused"), "loss")
         check_crop(data, STRIDE)
         channels = 3 if self.modality == "visible" else 1
         self.network = DepthStudent(**{"in_channels": channels, **model})
@@ -50,15 +53,22 @@ class DepthStage(Stage[DepthStudent]):
         self.rank = float(loss.get("rank", 0.0))
         self.paste = float(loss.get("paste", 0.5))
         self.blend = float(loss.get("blend", 0.0))
-        for name, share in (("paste", self.paste), ("blend", self.blend)):
+        self.fused = float(loss.get("fused", 0.0))
+        for name, share in (("paste", self.paste), ("blend", self.blend), ("fused", self.fused)):
             if not 0 <= share <= 1:
                 raise InputError(f"loss.{name}={share:g}: must be a share of the samples, 0 to 1")
+        self.fusion = load_method("ldfusion", **GUIDED) if self.fused * self.blend > 0 else None
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
         image, target = batch[self.modality], standardise(batch[f"depth_{self.modality}"])
         if self.blend > 0:
             chosen = (batch["seed"] // 1_000_000 % 1000 < 1000 * self.blend)[:, None, None, None].to(image.device)
             both = blend_sensors(batch["visible"], batch["infrared"], batch["seed"])
+            if self.fusion is not None:
+                own = chosen.flatten() & (batch["seed"] // 1000 % 1000 < 1000 * self.fused).to(image.device)
+                part = {sensor: batch[sensor][own] for sensor in SENSORS}
+                if own.any():
+                    both[own] = source_image(part, "ldfusion", {"ldfusion": self.fusion}).clamp(0, 1).to(both)
             image = torch.where(chosen, self._as_read(both), image)
             target = torch.where(chosen, teacher_of(batch["depth_visible"], batch["depth_infrared"]), target)
         if self.paste > 0:

@@ -28,6 +28,7 @@ from ldfusion.fusion.tone import CONTROLS
 from ldfusion.io.color import luma
 from ldfusion.io.image import write_png
 from ldfusion.language.text import TextEncoder
+from ldfusion.segmentation.network import load_segmenter
 from ldfusion.training.stages.fusion_loss import FusionObjective, read_weights
 from ldfusion.weights import component_folder
 
@@ -63,7 +64,7 @@ class FusionStage:
     ``model`` holds ``decoder`` (``widths``, ``hidden`` and ``nodes`` of `FusionDecoder`), ``timesteps``, ``schedule``,
     ``features`` (``diffusion``; ``plain``: the same network untrained, fed once with the clean stack and trained along;
     ``none``: the decoder sees the clean stack alone), ``guided`` (False: without language) and the folders of
-    ``denoiser``, ``depth_visible``, ``depth_infrared``, ``text`` (default: embedded).
+    ``denoiser``, ``depth_visible``, ``depth_infrared``, ``text``, ``segmentation`` (default: embedded).
     """
 
     dataset_options: ClassVar[dict[str, bool]] = {"depth": True, "masks": True, "captions": True, "native": True}
@@ -75,7 +76,8 @@ class FusionStage:
         if min(data.crop) < fidelity.SMALLEST_SIDE:
             raise InputError(f"data.crop={list(data.crop)}: both sides must be at least {fidelity.SMALLEST_SIDE}")
         self.multiple = fuser.extractor.multiple
-        self.losses = FusionObjective(self.weights, self.twins)
+        segmenter = load_segmenter(model.get("segmentation", "")) if self.weights.semantic > 0 else None
+        self.losses = FusionObjective(self.weights, self.twins, segmenter and segmenter.requires_grad_(False).eval())
         self.network: nn.Module = fuser
         self.exported: nn.Module = fuser.decoder
 
@@ -90,6 +92,7 @@ class FusionStage:
         depth_visible: str = "",
         depth_infrared: str = "",
         text: str = "",
+        segmentation: str = "",
     ) -> Fuser:
         check_keys(decoder or {}, ("widths", "hidden", "nodes"), "model.decoder")
         if features not in FEATURES:

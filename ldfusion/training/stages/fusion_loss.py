@@ -15,6 +15,9 @@ from ldfusion.errors import InputError
 from ldfusion.fusion import fidelity, losses
 from ldfusion.fusion.tone import develop
 from ldfusion.io.color import luma
+from ldfusion.segmentation.losses import semantic_loss
+from ldfusion.segmentation.network import SegmentationNetwork
+from ldfusion.training.stages.segmentation import labels_of
 
 CLASSES = 3
 """Mask ids 1..CLASSES are targets: car, person, bike."""
@@ -43,6 +46,8 @@ class FusionLoss:
     glare: float = 0.5
     colour: float = 1.0
     depth: float = 0.05
+    semantic: float = 0.0
+    """Cross entropy of the hard pixels by a frozen segmentation network (SeAFusion, Tang et al. 2022, eq. 10)."""
     region: float = 0.3
     """Intensity on the targets alone, each picture's targets weighing as much as the next one's."""
     emphasis: float = 0.4
@@ -100,10 +105,13 @@ class FusionObjective:
     Args:
         weights: of the terms; a term of weight 0 is still reported where it costs little.
         twins: frozen depth estimators, visible and infrared.
+        segmenter: frozen; None leaves the semantic loss out.
     """
 
-    def __init__(self, weights: FusionLoss, twins: Sequence[DepthEstimator]) -> None:
-        self.weights, self.twins = weights, list(twins)
+    def __init__(
+        self, weights: FusionLoss, twins: Sequence[DepthEstimator], segmenter: SegmentationNetwork | None = None
+    ) -> None:
+        self.weights, self.twins, self.segmenter = weights, list(twins), segmenter
 
     def __call__(
         self,
@@ -150,6 +158,11 @@ class FusionObjective:
         if depth:
             twins = [t.to(fused.device) for t in self.twins]
             out["depth"] = losses.depth_loss(fused, batch["depth_visible"], batch["depth_infrared"], twins[0], twins[1])
+        if self.segmenter is not None:
+            segmenter = self.segmenter.to(fused.device)
+            labels, known = labels_of(batch, segmenter.classes)
+            logits = segmenter(fused.clamp(0, 1), auxiliary=False)
+            out["semantic"] = semantic_loss(logits, labels, known=known)
         weights = {name: getattr(w, name) for name in out} | {"depth": w.depth * depth}
         out["loss"] = torch.stack([weights[name] * value for name, value in out.items()]).sum()
         return out

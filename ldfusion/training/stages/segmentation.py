@@ -100,8 +100,9 @@ class SegmentationStage(Stage[SegmentationNetwork]):
         auxiliary: int = 64,
         pretrained: bool = False,
         fusion: str = "",
+        working_side: int = 0,
     ) -> SegmentationNetwork:
-        return SegmentationNetwork(labels, backbone, options, width, auxiliary, pretrained)
+        return SegmentationNetwork(labels, backbone, options, width, auxiliary, pretrained, working_side)
 
     def groups(self) -> dict[str, list[ParameterGroup]]:
         """See `segmentation_groups`."""

@@ -94,6 +94,7 @@ def test_the_export_loads(tiny: Tiny, tmp_path: Path) -> None:
         (["model.width=[8,8,8,8]"], "did you mean 'widths'"),
         (["loss.alhpa=1"], "did you mean 'alpha'"),
         (["loss.blend=1.5"], r"loss\.blend=1\.5: must be a share"),
+        (["loss.fused=2"], r"loss\.fused=2: must be a share"),
         (["loss.paste=-1"], r"loss\.paste=-1: must be a share"),
     ],
 )
@@ -155,6 +156,28 @@ def test_a_blended_sample_is_labelled_by_both_maps(tiny: Tiny, modality: str) ->
     by_hand = {**batch, modality: both if modality == "visible" else luma(both), f"depth_{modality}": mean}
     assert stage.training_step(stage.network, by_hand, 0)["loss"].item() == pytest.approx(loss, rel=1e-4)
     assert stage.training_step(stage.network, batch, 0)["loss"].item() != pytest.approx(loss, rel=1e-3)
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_a_share_of_the_blends_is_made_by_the_fusion_network(tiny: Tiny, modality: str) -> None:
+    stage = build(tiny(f"depth-{modality}", "loss.blend=1", "loss.fused=0.5", "loss.paste=0"))
+    dataset = build_dataset(tiny(f"depth-{modality}").data, 0, True, **stage.dataset_options)
+    batch = collate([dataset[k] for k in range(3)]) | {"seed": torch.tensor([100_000, 700_000, 499_000])}
+    shown: list[Tensor] = []
+
+    def look(images: Tensor) -> Tensor:
+        shown.append(images)
+        return images.mean(dim=1, keepdim=True)
+
+    stage.training_step(look, batch, 0)
+    assert stage.fusion is not None
+    blends = blend_sensors(batch["visible"], batch["infrared"], batch["seed"])
+    own = stage.fusion.fuse(batch["visible"], batch["infrared"]).clamp(0, 1)
+    for k, expected in enumerate((own, blends, own)):
+        image = expected[k : k + 1] if modality == "visible" else luma(expected[k : k + 1])
+        assert torch.allclose(shown[0][k : k + 1], image, atol=2e-3), k
+    assert (own - blends).abs().mean() > 0.01
+    assert build(tiny(f"depth-{modality}", "loss.fused=0.5")).fusion is None  # without blends nothing is fused
 
 
 def test_validation_reads_fused_images_where_training_showed_them(tiny: Tiny, tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from ldfusion.errors import InputError
 from ldfusion.fusion.decoder import FusionDecoder
 from ldfusion.io.image import read_visible
 from ldfusion.language.text import TextEncoder
+from ldfusion.segmentation.losses import semantic_loss
+from ldfusion.segmentation.network import SegmentationNetwork, load_segmenter
 from ldfusion.training.loop import train
 from ldfusion.training.stages.fusion import COMMANDS, FusionStage, named_targets
 
@@ -231,6 +233,27 @@ def test_working_copies_are_of_many_sizes_and_the_same_for_all_processes(fusion:
     heights = [height for height, _ in shapes]
     assert min(heights) < 105 and max(heights) > 170 and len(set(heights)) > 15
     assert all(side % stage.multiple == 0 for shape in shapes for side in shape)
+
+
+def test_the_semantic_loss_is_that_of_the_frozen_network(fusion: Fusion, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    SegmentationNetwork("msrs", options={"channels": [8, 8, 16, 16]}, width=16, auxiliary=8).save_pretrained(tmp_path)
+    experiment = fusion("loss.semantic=2", f"model.segmentation={tmp_path}", "loss.depth=0")
+    stage = build(experiment)
+    batch = a_batch(stage, experiment, 2)
+    fused = torch.maximum(batch["visible"], batch["infrared"]).requires_grad_()
+    found = stage.losses(fused, batch, torch.zeros(2, 3), depth=0)
+    network = load_segmenter(tmp_path)
+    labels, known = network.classes.read(batch["mask"], batch["mask_classes"])
+    expected = semantic_loss(network(fused, auxiliary=False), labels, known=known)
+    assert found["semantic"].item() == pytest.approx(expected.item(), rel=1e-5)
+    without = build(fusion("loss.depth=0")).losses(fused, batch, torch.zeros(2, 3), depth=0)
+    assert "semantic" not in without
+    assert (found["loss"] - without["loss"]).item() == pytest.approx(2 * expected.item(), rel=1e-3)
+    found["semantic"].backward()
+    assert fused.grad is not None and fused.grad.abs().max() > 0
+    frozen = stage.losses.segmenter
+    assert frozen is not None and not frozen.training and not any(p.requires_grad for p in frozen.parameters())
 
 
 def test_without_its_weight_the_depth_loss_is_not_computed_in_training(fusion: Fusion) -> None:
