@@ -34,8 +34,8 @@ class DepthStage(Stage[DepthStudent]):
     divided by its own standard deviation first, so that every image weighs the same. ``loss`` weighs the same loss
     under the square root (``root``) and the loss of ranks (``rank``); ``paste`` is the share of samples with pasted
     objects, ``blend`` the share that shows both sensors in one image, of which the label is the mean of both maps: the
-    students read fused images as well (`depth.twin.TwinDepth.fused`), which look like neither sensor's. ``fused`` is the
-    share of the blends that the embedded fusion network makes, the others are simple rules (`blend_sensors`).
+    students read fused images as well (`depth.twin.TwinDepth.fused`), which look like neither sensor's. ``fused`` is
+    the share of the blends that the embedded fusion network makes, the others are simple rules (`blend_sensors`).
     """
 
     modality = "visible"
