@@ -88,11 +88,12 @@ class SegmentationNetwork(ModelMixin, ConfigMixin):
         width: channels of every layer after the backbone; the paper's is 128.
         auxiliary: channels of the auxiliary head; the paper's is 64.
         pretrained: fetch the backbone's ImageNet weights (for training; loaded weights replace them).
-        working_side: short side in pixels at which `segment` and `probabilities` read a larger image: that of the images
-            it was trained on, since it has learned how large things are; 0: every image at its own size.
+        working_side: short side in pixels at which `segment` and `probabilities` read a larger image: that of the
+            images it was trained on, since it has learned how large things are; 0: every image at its own size.
 
     Raises:
-        InputError: a working side that is negative or below 32 pixels, an unknown backbone or option, no such strides, or pretrained weights that cannot be had.
+        InputError: a working side below 32 pixels, an unknown backbone or option, no such strides, or pretrained weights
+            that cannot be had.
     """
 
     @register_to_config

@@ -77,7 +77,7 @@ def test_a_large_image_is_read_at_a_bounded_size(network: SegmentationNetwork, m
 
 
 def test_a_network_reads_images_at_the_size_it_has_learned(tmp_path: Path):
-    """A larger image gives what its smaller copy gives; a smaller one is read as it is, as is every crop in training."""
+    """A larger one at its working side, a smaller one as it is, and so is every crop in training."""
     network = SegmentationNetwork(**SMALL, working_side=48).eval()
     seen: list[tuple[int, ...]] = []
     network.features.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape[-2:])))
