@@ -92,8 +92,8 @@ class SegmentationNetwork(ModelMixin, ConfigMixin):
             images it was trained on, since it has learned how large things are; 0: every image at its own size.
 
     Raises:
-        InputError: a working side below 32 pixels, an unknown backbone or option, no such strides, or pretrained weights
-            that cannot be had.
+        InputError: a working side below 32 pixels, an unknown backbone or option, no such strides, or pretrained
+            weights that cannot be had.
     """
 
     @register_to_config
