@@ -12,12 +12,21 @@ from ldfusion.evaluation.conventions import get_convention
 from ldfusion.evaluation.metrics import PANEL
 from ldfusion.evaluation.panel import by_data_set, render_panel, write_panel
 from ldfusion.evaluation.suite import evaluate_files
+from ldfusion.evaluation.tasks.scores import TaskTable
 from ldfusion.io.files import atomic_write, check_output_folder, named_folders
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_rows(parser)
     parser.add_argument("--metrics", metavar="M,M,...", help="columns, or all (default: those of the published table)")
+    parser.add_argument(
+        "--join",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="tasks.json and video.json of the benchmarks `tasks` and `video`, whose columns join the table",
+    )
     parser.add_argument(
         "-o",
         "--output",
@@ -31,6 +40,7 @@ def run(args: argparse.Namespace) -> str:
     """Make the images, measure them, and return the table."""
     wanted = PANEL if args.metrics is None else [name.strip() for name in args.metrics.split(",")]
     columns = get_convention("plain").select(wanted)
+    others = [TaskTable.read(file) for file in args.join]
     if args.output is not None:
         check_output_folder(args.output)
     pairs, given = validation_pairs(args.data), named_folders(args.fused)
@@ -38,7 +48,7 @@ def run(args: argparse.Namespace) -> str:
         rows = image_rows(pairs, args.methods, given, folder, args.weights)
         triples = [(pair.name, pair.visible, pair.infrared) for pair in pairs]
         tables = by_data_set(evaluate_files(rows, triples, columns, places=given))
-        text = render_panel(tables)
+        text = render_panel(tables, others)
         if args.output is not None:
             with atomic_write(args.output / "table.md") as temporary:
                 temporary.write_text(text + "\n", encoding="utf-8")

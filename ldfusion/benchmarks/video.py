@@ -24,6 +24,7 @@ from ldfusion.errors import InputError
 from ldfusion.evaluation.registration import corner_error
 from ldfusion.evaluation.report import markdown
 from ldfusion.evaluation.stability import Stability, StabilityMeter
+from ldfusion.evaluation.tasks.scores import TaskScores, TaskTable
 from ldfusion.fusion.base import FusionMethod, ImageMethod
 from ldfusion.fusion.guidance import Guidance
 from ldfusion.fusion.methods import load_method
@@ -234,6 +235,16 @@ def render_rows(rows: Sequence[VideoRow], seconds: float) -> str:
     return f"The first {seconds:g} s of each clip. {_NUMBERS}\n\n{markdown(cells)}"
 
 
+def flicker_table(rows: Sequence[VideoRow], seconds: float) -> TaskTable:
+    """The mean flicker of each method over the clips, as a table that others can be joined with."""
+    clips = list(dict.fromkeys(row.clip for row in rows))
+    table = TaskTable(protocol=f"flicker, mean of the first {seconds:g} s of {', '.join(clips)}")
+    for method in dict.fromkeys(row.method for row in rows):
+        found = [row.stability.flicker for row in rows if row.method == method]
+        table.rows[method] = TaskScores({"flicker": float(np.mean(found))})
+    return table
+
+
 def _edges(both: PairedVideo, matrix: Matrix, seconds: float) -> float:
     values = []
     for pair in both.samples(5, seconds=seconds):
@@ -259,4 +270,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> str:
     """The table as text."""
     methods, registrars = load_methods(args.methods), [load_registrar(name) for name in args.registration]
-    return render_rows(measure_clips(args.data, methods, registrars, args.seconds, args.output), args.seconds)
+    rows = measure_clips(args.data, methods, registrars, args.seconds, args.output)
+    flicker_table(rows, args.seconds).write_json(args.output / "video.json")
+    return render_rows(rows, args.seconds)

@@ -6,7 +6,7 @@ Data sets stand apart because a mean over two hides that a method leads on one o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,12 @@ from typing import Any
 from ldfusion.evaluation.metrics import RANKED
 from ldfusion.evaluation.report import NOT_AVAILABLE, Cells, markdown, method_cells
 from ldfusion.evaluation.table import EvaluationTable
+from ldfusion.evaluation.tasks.scores import TaskTable
 
 ALL = "all"
 RANK, RANK_DIGITS = "rank", 2
+JOINED = ("mIoU", "IoU car", "IoU person", "AP50", "AP", "depth rho", "AbsRel night", "flicker")
+"""Columns that other tables of the same methods may give."""
 
 
 def mean_ranks(table: EvaluationTable, columns: Iterable[str] = RANKED) -> dict[str, float | None]:
@@ -62,9 +65,16 @@ def _belongs(data_set: str, name: str) -> bool:
     return name.split("/", 1)[0] == data_set
 
 
-def panel_cells(table: EvaluationTable) -> Cells:
-    """`method_cells` with the mean rank as last column, where there is one."""
+def panel_cells(table: EvaluationTable, others: Sequence[TaskTable] = ()) -> Cells:
+    """`method_cells` with the columns `JOINED` of other tables, and last the mean rank where there is one."""
     heading, *lines = method_cells(table)
+    for other in others:
+        named, *rows = other.cells()
+        found = {row[0]: row for row in rows}
+        for column in (name for name in JOINED if name in named):
+            heading.append(column)
+            for line in lines:
+                line.append(found[line[0]][named.index(column)] if line[0] in found else NOT_AVAILABLE)
     ranks = mean_ranks(table)
     if not ranks:
         return [heading, *lines]
@@ -72,8 +82,11 @@ def panel_cells(table: EvaluationTable) -> Cells:
     return [[*heading, RANK], *([*line, rank] for line, rank in zip(lines, shown, strict=True))]
 
 
-def render_panel(tables: Mapping[str, EvaluationTable]) -> str:
-    """The tables of `by_data_set` as Markdown, after the convention, what is missing, and what the columns are."""
+def render_panel(tables: Mapping[str, EvaluationTable], others: Sequence[TaskTable] = ()) -> str:
+    """The tables of `by_data_set` as Markdown, after the convention, what is missing, and what the columns are.
+
+    Columns of ``others`` (tasks, flicker of clips) join the table of all pairs, with the conditions of each.
+    """
     whole = tables[ALL]
     columns = "; ".join(
         f"{name} {'↑' if whole.measures[name].higher_is_better else '↓'} {whole.measures[name].title}"
@@ -82,10 +95,12 @@ def render_panel(tables: Mapping[str, EvaluationTable]) -> str:
     lines = [f"Convention: {whole.convention}.", f"Columns (↑ higher is better): {columns}."]
     if any(mean_ranks(table) for table in tables.values()):
         lines.append(f"{RANK}: mean place over {', '.join(n for n in RANKED if n in whole.metrics)}; 1 is best.")
+    lines += [f"Joined: {other.protocol}." for other in others]
     blocks = ["\n".join([*lines, *whole.problems, *whole.notes()])]
     for name, table in tables.items():
         count = max((len(scores.rows) for scores in table.methods.values()), default=0)
-        blocks.append(f"### {name}, {count} {'pair' if count == 1 else 'pairs'}\n\n{markdown(panel_cells(table))}")
+        cells = panel_cells(table, others if name == ALL else ())
+        blocks.append(f"### {name}, {count} {'pair' if count == 1 else 'pairs'}\n\n{markdown(cells)}")
     return "\n\n".join(blocks)
 
 

@@ -10,6 +10,9 @@ import torch
 from PIL import Image
 
 from ldfusion.benchmarks import images, main
+from ldfusion.benchmarks.video import VideoRow, flicker_table
+from ldfusion.evaluation.stability import Stability
+from ldfusion.evaluation.tasks.scores import TaskScores, TaskTable
 from ldfusion.io.image import write_png
 
 CHEAP = ["--methods", "mean", "maximum", "maximum-stretched"]
@@ -63,6 +66,34 @@ def test_three_tables_a_file_and_a_sheet(two_sets: Path, tmp_path: Path, capsys:
     assert second.count("| mean | 2 |") == 2 and out.count("| mean | 2 |") == 2
     assert main([*words[:3], "--methods", "--fused", f"a={tmp_path / 'theirs'}"]) == 0
     assert "rank" not in capsys.readouterr().out
+
+
+def test_columns_of_other_tables_join(two_sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = {
+        "mean": TaskScores({"mIoU": 41.237, "AP": None, "IoU bump": 3.0}, {"AP": "no boxes"}),
+        "other": TaskScores(),
+    }
+    TaskTable(rows, "one network for all").write_json(tmp_path / "tasks.json")
+    flicker = flicker_table([row(0.25), row(0.05)], 2.0)
+    flicker.write_json(tmp_path / "video.json")
+    files = [str(tmp_path / name) for name in ("tasks.json", "video.json")]
+    words = ["fusion", "--data", str(two_sets), *CHEAP, "--metrics", "EN", "--join"]
+    assert main([*words, *files]) == 0
+    out = capsys.readouterr().out
+    assert "Joined: one network for all.\nJoined: flicker, mean of the first 2 s of clip." in out
+    tables = [line.split(" | ") for line in out.splitlines() if line.startswith("| m")]
+    assert tables[0][2:] == ["EN", "mIoU", "AP", "flicker", "rank |"]
+    assert tables[1][3:6] == ["41.24", "n/a", "n/a"] and tables[2][0] == "| maximum" and tables[2][5] == "0.15"
+    assert tables[4][2:] == ["EN", "rank |"]  # the data sets apart have no columns of others
+    (tmp_path / "tasks.json").write_text("[1]")
+    assert main([*words, files[0]]) == 2
+    assert "tasks.json: no table of tasks; give" in capsys.readouterr().err
+
+
+def row(flicker: float) -> VideoRow:
+    stability = Stability(1.0 + flicker, 1.0, 0.5, 20)
+    edges = (0.5, 0.5)
+    return VideoRow("clip", "maximum", 20, 44.0, 1.0, 2.0, 3, 5.0, 0.2, stability, edges, 900.0)
 
 
 def test_a_sheet_of_chosen_pairs(two_sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ldfusion.errors import InputError
 from ldfusion.evaluation import page
 from ldfusion.evaluation.report import Cells, format_value
 from ldfusion.io.files import atomic_write
@@ -56,6 +57,7 @@ COLUMNS: dict[str, Column] = {
     "rho night, re-trained": Column("the same"),
     "AbsRel smoke, re-trained": Column("the same in smoke", False),
     "rho smoke, re-trained": Column("the same in smoke"),
+    "flicker": Column("change of static areas of clips beyond that of the sources [grey levels]", False, digits=2),
 }
 
 
@@ -135,6 +137,20 @@ class TaskTable:
         with atomic_write(path) as temporary:
             text = json.dumps(self.as_dict(), indent=1, ensure_ascii=False, allow_nan=False)
             temporary.write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> TaskTable:
+        """What `write_json` wrote.
+
+        Raises:
+            InputError: no such file, or another kind of file.
+        """
+        try:
+            return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror or error}") from error
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"{path}: no table of tasks; give the tasks.json or video.json of a benchmark") from error
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> TaskTable:
