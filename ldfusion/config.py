@@ -12,10 +12,11 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from ldfusion.errors import InputError
 
+Settings = TypeVar("Settings")
 _CHECKOUT = Path(__file__).resolve().parents[1] / "configs"
 """Where the shipped configurations lie in a checkout; a wheel has them inside the package."""
 
@@ -198,7 +199,9 @@ class Experiment:
     model: dict[str, Any] = field(default_factory=dict)
     """Arguments of the stage's network."""
     loss: dict[str, Any] = field(default_factory=dict)
-    """Weights of the losses and settings of the stage."""
+    """Weights of the losses and what they ask for."""
+    sample: dict[str, Any] = field(default_factory=dict)
+    """What the stage makes of a pair before it is a training sample."""
     data: DataConfig = field(default_factory=DataConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -236,6 +239,25 @@ def check_arguments(function: Callable[..., Any], given: Mapping[str, Any], wher
     """Check a free section (``model``, ``loss``) against the arguments of what it configures."""
     known = [n for n in inspect.signature(function).parameters if n not in {"self", "kwargs", "args"}]
     check_keys(given, known, where)
+
+
+def settings(schema: type[Settings], given: Mapping[str, Any], where: str) -> Settings:
+    """A free section (``loss``, ``sample``) as the dataclass that a stage declares.
+
+    A mapping within adds to its default.
+
+    Raises:
+        InputError: an unknown key (the nearest known one is named) or a value of a wrong type.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    check_keys(given, (f.name for f in dataclasses.fields(cast(Any, schema))), where)
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(schema), dict(given))
+        return cast(Settings, OmegaConf.to_object(merged))
+    except OmegaConfBaseException as error:
+        raise InputError(f"{where}.{error.full_key}: {str(error).splitlines()[0]}") from error
 
 
 def shipped() -> dict[str, Path]:

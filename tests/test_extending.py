@@ -69,8 +69,8 @@ class Line(ModelMixin, ConfigMixin):
 class LineStage(Stage[Line]):
     """Trains a `Line`."""
 
-    def __init__(self, model, loss, data) -> None:
-        self.network = Line(**model)
+    def __init__(self, experiment) -> None:
+        self.network = Line(**experiment.model)
 
     def training_step(self, network, batch, step):
         return {"loss": (network(batch["visible"]) - batch["infrared"]).square().mean()}

@@ -10,7 +10,7 @@ import torch
 
 from ldfusion import weights as embedded
 from ldfusion.benchmarks.base import add_data, add_labels, lines
-from ldfusion.config import DataConfig
+from ldfusion.config import DataConfig, Experiment
 from ldfusion.data.pairs import build_dataset, validation_loader
 from ldfusion.pipeline import LDFusionPipeline
 from ldfusion.training.stages.fusion import FusionStage
@@ -26,7 +26,7 @@ def language_rows(pipe: LDFusionPipeline, root: Path, labels: Path, weights: Pat
     """
     data = DataConfig(root=str(root), labels=str(labels), crop=[192, 256])
     parts = {name: str(weights / name) for name in ("denoiser", "depth_visible", "depth_infrared")}
-    stage = FusionStage({**parts, "text": str(weights / "text_encoder")}, {}, data)
+    stage = FusionStage(Experiment(model={**parts, "text": str(weights / "text_encoder")}, data=data))
     dataset = build_dataset(data, 0, False, **stage.dataset_options)
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         figures = stage.validate(pipe.fuser, validation_loader(dataset), Path(folder))

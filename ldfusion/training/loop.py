@@ -107,7 +107,7 @@ class Trainer:
     def _seeded_stage(self) -> Stage[Any]:
         e = self.experiment
         torch.manual_seed(sample_seed(e.seed, 0))
-        stage = build_stage(e.stage, e.model, e.loss, e.data)
+        stage = build_stage(e)
         if e.train.init:
             # a stage that exports a part of its network starts from that part
             folders = [Path(folder) for folder in (e.train.init, *e.train.init_mean)]

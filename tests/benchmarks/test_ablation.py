@@ -20,7 +20,7 @@ def test_variants_are_overrides_of_the_fusion_configuration() -> None:
 
 def test_every_loss_has_its_row() -> None:
     left_out = {change for changes in TERMS.values() for change in changes}
-    settings = {"goals", "emphasis", "wrong", "command", "compared", "toned", "shrink", "depth_every"}
+    settings = {"goals", "emphasis", "depth_every"}
     terms = {field.name for field in fields(FusionLoss)} - settings
     assert left_out == {f"loss.{name}=0" for name in terms}
 

@@ -221,7 +221,7 @@ def test_two_processes_match_one_in_the_fusion_stage_too(
 ) -> None:
     """The sentences of a sample, wrong ones included, must not depend on the process; no weight may go unused."""
     # a small rate: Adam turns the rounding of a gradient near zero into a whole step
-    more = [f"model.features={features}", "loss.wrong=0.5", "optim.lr=1e-4"]
+    more = [f"model.features={features}", "sample.wrong=0.5", "optim.lr=1e-4"]
     one = launch(fusion_words, *more, f"output={tmp_path / 'one'}")
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     two = launch([*torchrun, *fusion_words], *more, f"output={tmp_path / 'two'}")

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from captioning.network import DepthCaptioner
-from ldfusion.config import DataConfig
+from ldfusion.config import DataConfig, Experiment
 from ldfusion.data.pairs import build_dataset, collate, validation_loader
 from ldfusion.errors import InputError
 from ldfusion.training.stages.captioner import CaptionerStage, mask_loss, perturbed
@@ -59,7 +59,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
 
 def test_a_step_gives_finite_losses_and_a_gradient_everywhere(data: DataConfig) -> None:
     torch.manual_seed(0)
-    stage = CaptionerStage(TINY, {}, data)
+    stage = CaptionerStage(Experiment(model=TINY, data=data))
     pairs = build_dataset(data, 0, True, **stage.dataset_options)
     batch = collate([pairs[0], pairs[1]])
     losses = stage.training_step(stage.network, batch, 0)
@@ -70,7 +70,7 @@ def test_a_step_gives_finite_losses_and_a_gradient_everywhere(data: DataConfig) 
 
 
 def test_a_step_is_a_function_of_the_batch(data: DataConfig) -> None:
-    stage = CaptionerStage({**TINY, "dropout": 0.0}, {}, data)
+    stage = CaptionerStage(Experiment(model={**TINY, "dropout": 0.0}, data=data))
     pairs = build_dataset(data, 0, True, **stage.dataset_options)
     batch = collate([pairs[0], pairs[1]])
     first, second = (stage.training_step(stage.network, batch, 0)["loss"].item() for _ in range(2))
@@ -78,13 +78,13 @@ def test_a_step_is_a_function_of_the_batch(data: DataConfig) -> None:
 
 
 def test_mirrored_words_are_known(data: DataConfig) -> None:
-    stage = CaptionerStage(TINY, {}, data)
+    stage = CaptionerStage(Experiment(model=TINY, data=data))
     assert {"left", "right", "person", "night", "day"} <= set(stage.vocabulary.words)
 
 
 def test_validation_and_export(data: DataConfig, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    stage = CaptionerStage({**TINY, "max_length": 12}, {"beams": 2}, data)
+    stage = CaptionerStage(Experiment(model={**TINY, "max_length": 12}, loss={"beams": 2}, data=data))
     loader = validation_loader(build_dataset(data, 0, False, **stage.dataset_options))
     figures = stage.validate(stage.network.eval(), loader, tmp_path)
     for style in ("scene", "targets", "sensors", "report"):
@@ -100,12 +100,12 @@ def test_validation_and_export(data: DataConfig, tmp_path: Path) -> None:
 
 def test_unknown_keys_and_missing_captions_are_refused(data: DataConfig) -> None:
     with pytest.raises(InputError, match="model: unknown key 'widht'; did you mean"):
-        CaptionerStage({"widht": 3}, {}, data)
+        CaptionerStage(Experiment(model={"widht": 3}, data=data))
     with pytest.raises(InputError, match="loss: unknown key 'frees'; did you mean 'free'"):
-        CaptionerStage(TINY, {"frees": 1}, data)
+        CaptionerStage(Experiment(model=TINY, loss={"frees": 1}, data=data))
     (Path(data.root) / "other.jsonl").write_text("")
     with pytest.raises(InputError, match="no captions for 2 pairs, the first is 'msrs/000'"):
-        CaptionerStage(TINY, {}, dataclasses.replace(data, captions="other.jsonl"))
+        CaptionerStage(Experiment(model=TINY, data=dataclasses.replace(data, captions="other.jsonl")))
 
 
 def test_perturbed_depth_is_seeded_and_keeps_its_order_roughly() -> None:

@@ -23,7 +23,7 @@ TINY = {
 """Tiny recipe -> its stage."""
 MORE: dict[str, tuple[str, ...]] = {
     "depth-infrared": ("loss.blend=0.5", "loss.rank=1"),
-    "fusion": ("loss.wrong=0.5",),
+    "fusion": ("sample.wrong=0.5",),
     "registration-voxelmorph": ("loss.similarity=ncc",),
     "seafusion": ("loss.fusion_steps=1", "loss.rounds=3", "loss.signed=true", "loss.contrast=0.1", "loss.gain=1.1"),
     "segmentation": ("loss.sources=[visible,infrared,seafusion,laplacian,zero-learning]",),

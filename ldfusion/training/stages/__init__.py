@@ -11,13 +11,18 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from ldfusion.config import DataConfig
+from ldfusion.config import DataConfig, Experiment, settings
 from ldfusion.data.pairs import to_device
 from ldfusion.errors import InputError
 from ldfusion.io.image import write_png
 from ldfusion.registry import STAGES, maker
 
 Network = TypeVar("Network", bound=nn.Module)
+
+
+@dataclass
+class NoSettings:
+    """The settings of a section that a stage leaves empty."""
 
 
 @dataclass
@@ -38,6 +43,13 @@ class Measured:
 class Stage(ABC, Generic[Network]):
     """Declares what one step and one batch of validation pairs come to; the loop does the rest.
 
+    Args:
+        experiment: its sections ``loss`` and ``sample`` are read into the dataclasses ``Loss`` and ``Sample`` of the
+            stage, as ``self.weights`` and ``self.settings``; what ``model`` holds is for the stage itself to read.
+
+    Raises:
+        InputError: an unknown key, or a value out of range.
+
     Attributes:
         network: what is trained.
         dataset_options: labels that `PairDataset` must deliver.
@@ -45,11 +57,19 @@ class Stage(ABC, Generic[Network]):
         every, most: every so many batches are shown, the first ones.
     """
 
+    Loss: ClassVar[type] = NoSettings
+    Sample: ClassVar[type] = NoSettings
     network: Network
+    weights: Any
+    settings: Any
     dataset_options: Mapping[str, bool] = {}
     sheet: ClassVar[str] = "pictures.png"
     every: ClassVar[int] = 8
     most: ClassVar[int] = 6
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.weights = settings(self.Loss, experiment.loss, "loss")
+        self.settings = settings(self.Sample, experiment.sample, "sample")
 
     @abstractmethod
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
@@ -66,6 +86,10 @@ class Stage(ABC, Generic[Network]):
             shown: whether its pictures are wanted.
         """
 
+    def batches(self, loader: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+        """What is measured one by one: the loader's batches; a stage that compares pairs adds to them."""
+        return loader
+
     def figures(self, network: Network, found: Sequence[dict[str, Any]], folder: Path) -> dict[str, float]:
         """The figures of the `Measured.values` of all batches: means over samples; files may go into ``folder``."""
         names = dict.fromkeys(name for values in found for name in values)
@@ -77,7 +101,7 @@ class Stage(ABC, Generic[Network]):
         found: list[dict[str, Any]] = []
         rows: list[Tensor] = []
         shown = 0
-        for number, batch in enumerate(to_device(batch, device) for batch in loader):
+        for number, batch in enumerate(to_device(batch, device) for batch in self.batches(loader)):
             show = number % self.every == 0 and shown < self.most
             shown += show
             measured = self.measure(network, batch, number, show)
@@ -143,13 +167,13 @@ def parameter_groups(stage: Stage[Any]) -> dict[str, list[ParameterGroup]]:
     return {"main": [ParameterGroup([p for p in stage.network.parameters() if p.requires_grad])]}
 
 
-def build_stage(name: str, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> Stage[Any]:
-    """The stage of that name.
+def build_stage(experiment: Experiment) -> Stage[Any]:
+    """The stage that an experiment names, with its network.
 
     Raises:
-        InputError: unknown stage.
+        InputError: unknown stage, or keys and values that it does not know.
     """
-    stage: Stage[Any] = maker(name, STAGES, "stage")(model, loss, data)
+    stage: Stage[Any] = maker(experiment.stage, STAGES, "stage")(experiment)
     return stage
 
 

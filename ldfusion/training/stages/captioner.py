@@ -18,7 +18,7 @@ from captioning.mirror import mirror
 from captioning.network import CaptionerOutput, DepthCaptioner
 from captioning.scores import token_loss
 from captioning.vocabulary import DEFAULT_STYLE, STYLES, Vocabulary
-from ldfusion.config import DataConfig, check_keys
+from ldfusion.config import Experiment, check_keys
 from ldfusion.data.catalog import select_pairs
 from ldfusion.data.labels import read_captions
 from ldfusion.errors import InputError
@@ -52,7 +52,8 @@ class CaptionerStage(Stage[DepthCaptioner]):
 
     dataset_options: Mapping[str, bool] = {"depth": True, "captions": True, "masks": True}
 
-    def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
+    def __init__(self, experiment: Experiment) -> None:
+        model, loss, data = experiment.model, experiment.loss, experiment.data
         known = [
             name for name in inspect.signature(DepthCaptioner.__init__).parameters if name not in ("self", "words")
         ]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from diffusers import UNet2DModel
 from torch import Tensor, nn
 
-from ldfusion.config import DataConfig, check_arguments, check_keys
+from ldfusion.config import Experiment, check_arguments, check_keys
 from ldfusion.diffusion.denoiser import build_denoiser, noise_prediction_loss, seeded_noise
 from ldfusion.diffusion.schedule import make_schedule
 from ldfusion.io.color import from_stack, to_stack
@@ -26,7 +25,8 @@ class DenoiserStage(Stage[UNet2DModel]):
     sheet = "denoised.png"
     every, most = 1, 4
 
-    def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
+    def __init__(self, experiment: Experiment) -> None:
+        model, loss, data = experiment.model, experiment.loss, experiment.data
         check_arguments(build_denoiser, model, "model")
         check_keys(loss, ("schedule",), "loss")
         self.network = build_denoiser(**model)

@@ -16,7 +16,7 @@ from depth.losses import rank_loss, ssi_loss
 from depth.metrics import spearman
 from depth.network import STRIDE, DepthStudent
 from depth.preview import colorize_depth
-from ldfusion.config import DataConfig, check_arguments, check_keys
+from ldfusion.config import Experiment, check_arguments, check_keys
 from ldfusion.data.labels import teacher_of
 from ldfusion.errors import InputError
 from ldfusion.fusion.classical import laplacian_fusion, mean_fusion
@@ -42,7 +42,8 @@ class DepthStage(Stage[DepthStudent]):
     dataset_options: Mapping[str, bool] = {"depth": True, "masks": True}
     sheet = "depth.png"
 
-    def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
+    def __init__(self, experiment: Experiment) -> None:
+        model, loss, data = experiment.model, experiment.loss, experiment.data
         check_arguments(DepthStudent.__init__, model, "model")
         check_keys(loss, ("alpha", "root", "rank", "paste", "blend", "fused"), "loss")
         check_crop(data, STRIDE)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from depth.network import STRIDE
-from ldfusion.config import DataConfig, check_arguments, check_keys
+from ldfusion.config import Experiment, check_arguments, check_keys
 from ldfusion.data.boxes import BOX_CLASSES, SENSORS
 from ldfusion.detection.base import OwnDetector
 from ldfusion.detection.losses import centre_loss, side_loss
@@ -37,7 +37,8 @@ class DetectorStage(Stage[CentreDetector]):
     sheet = "boxes.png"
     every = 6
 
-    def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
+    def __init__(self, experiment: Experiment) -> None:
+        model, loss, data = experiment.model, experiment.loss, experiment.data
         sizes = {key: value for key, value in model.items() if key != "trunk"}
         check_arguments(CentreDetector.__init__, sizes, "model")
         check_keys(loss, ("sides",), "loss")

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 from diffusers import UNet2DModel
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
-from captioning.facts import read_facts, write_report
 from depth.estimator import DepthEstimator, wrap_network
 from depth.network import DepthStudent
-from ldfusion.config import DataConfig, check_arguments, check_keys, nearest
-from ldfusion.data.pairs import to_device
+from ldfusion.config import Experiment, check_arguments, check_keys, nearest
 from ldfusion.diffusion.denoiser import build_denoiser, seeded_noise
 from ldfusion.diffusion.features import TIMESTEPS, FeatureExtractor
 from ldfusion.errors import InputError
@@ -26,60 +23,44 @@ from ldfusion.fusion.decoder import FusionDecoder
 from ldfusion.fusion.fuser import Fuser
 from ldfusion.fusion.tone import CONTROLS
 from ldfusion.io.color import luma
-from ldfusion.io.image import write_png
 from ldfusion.language.text import TextEncoder
 from ldfusion.segmentation.network import load_segmenter
-from ldfusion.training.stages.fusion_loss import FusionObjective, read_weights
+from ldfusion.training.stages import Measured, Stage
+from ldfusion.training.stages.fusion_loss import FusionLoss, FusionObjective
+from ldfusion.training.stages.fusion_text import FusionSample, draw_sentences, named_targets, with_reports
 from ldfusion.weights import component_folder
 
-TARGETS = {"car": ("car", "truck", "bus"), "person": ("person",), "bike": ("bicycle", "motorcycle")}
-"""Mask class (ids 1, 2, 3) -> classes of the sentences that name it."""
-COMMANDS = ("highlight the {}", "show me the {}", "{} in the scene", "where is the {}", "emphasise every {}", "a {}")
-WORDS = {
-    "car": ("car", "cars", "vehicle"),
-    "person": ("person", "people", "pedestrian"),
-    "bike": ("bicycle", "motorcycle", "bike"),
-}
 FEATURES = ("diffusion", "plain", "none")
 REPORTED = ("EN", "MI", "VIF", "SF", "SD", "Qabf", "SCD", "CC", "Nabf", "clipped")
 
 
-def named_targets(texts: Sequence[str]) -> Tensor:
-    """1 where a sentence names the mask class, (B, 3), classes in the order of the mask ids."""
-    rows = []
-    for text in texts:
-        names = {mention.name for mention in read_facts(text).mentions}
-        rows.append([float(bool(names & set(classes))) for classes in TARGETS.values()])
-    return torch.tensor(rows)
-
-
-def _describe(words: Mapping[str, Any], rng: np.random.Generator) -> str:
-    """A report or a caption of a pair."""
-    return write_report(words["facts"]) if rng.random() < 0.5 else str(rng.choice(words["captions"]))
-
-
-class FusionStage:
+class FusionStage(Stage[Fuser]):
     """Trains the decoder of a `Fuser`; the denoiser, both depth students and the text encoder stay frozen.
 
     ``model`` holds ``decoder`` (``widths``, ``hidden`` and ``nodes`` of `FusionDecoder`), ``timesteps``, ``schedule``,
     ``features`` (``diffusion``; ``plain``: the same network untrained, fed once with the clean stack and trained along;
     ``none``: the decoder sees the clean stack alone), ``guided`` (False: without language) and the folders of
-    ``denoiser``, ``depth_visible``, ``depth_infrared``, ``text``, ``segmentation`` (default: embedded).
+    ``denoiser``, ``depth_visible``, ``depth_infrared``, ``text``, ``segmentation`` (default: embedded). ``loss`` is a
+    `FusionLoss`, ``sample`` a `FusionSample`.
     """
 
-    dataset_options: ClassVar[dict[str, bool]] = {"depth": True, "masks": True, "captions": True, "native": True}
+    Loss, Sample = FusionLoss, FusionSample
+    weights: FusionLoss
+    settings: FusionSample
+    dataset_options: Mapping[str, bool] = {"depth": True, "masks": True, "captions": True, "native": True}
+    every, most = 6, 8
 
-    def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
+    def __init__(self, experiment: Experiment) -> None:
+        super().__init__(experiment)
+        model, data = experiment.model, experiment.data
         check_arguments(self._build, model, "model")
-        self.weights = read_weights(loss)
-        fuser = self._build(**model)
         if min(data.crop) < fidelity.SMALLEST_SIDE:
             raise InputError(f"data.crop={list(data.crop)}: both sides must be at least {fidelity.SMALLEST_SIDE}")
-        self.multiple = fuser.extractor.multiple
+        self.network = self._build(**model)
+        self.multiple = self.network.extractor.multiple
         segmenter = load_segmenter(model.get("segmentation", "")) if self.weights.semantic > 0 else None
         self.losses = FusionObjective(self.weights, self.twins, segmenter and segmenter.requires_grad_(False).eval())
-        self.network: nn.Module = fuser
-        self.exported: nn.Module = fuser.decoder
+        self.exported: nn.Module = self.network.decoder
 
     def _build(
         self,
@@ -122,34 +103,6 @@ class FusionStage:
             raise InputError(f"model.decoder: {error}") from error
         return Fuser(extractor, network, train_extractor=plain)
 
-    def _sentences(self, batch: dict[str, Any]) -> tuple[list[str], dict[int, str]]:
-        """The sentence that each sample is trained with, and for some one that names other targets.
-
-        Both are functions of the sample's seed. A command names what is there, if anything is.
-        """
-        w, out, others = self.weights, [], {}
-        for k, seed in enumerate(batch["seed"].tolist()):
-            rng = np.random.default_rng([seed, 7])
-            u = rng.random()
-            if u < w.command:
-                there = [target for i, target in enumerate(TARGETS, start=1) if bool((batch["mask"][k] == i).any())]
-                target = str(rng.choice(there or list(TARGETS)))
-                other = str(rng.choice([name for name in TARGETS if name != target]))
-                commands = [str(rng.choice(COMMANDS)).format(rng.choice(WORDS[name])) for name in (target, other)]
-                out.append(commands[0])
-                others[k] = commands[1]
-                continue
-            # a wrong sentence comes with the sample, so that it does not depend on how a batch is shared out
-            words = {key: batch[key][k] for key in ("facts", "captions")}
-            if u < w.command + w.wrong:
-                words = batch["other"][k]
-            out.append(_describe(words, rng))
-            if u >= w.command + w.wrong and rng.random() < w.compared:
-                second = _describe(batch["other"][k], rng)
-                if (named_targets([second]) != named_targets(out[-1:])).any():
-                    others[k] = second
-        return out, others
-
     def _encode(self, texts: list[str], device: torch.device) -> Tensor | None:
         if self.text is None:
             return None
@@ -159,7 +112,7 @@ class FusionStage:
         return features.float()
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
-        texts, others = self._sentences(batch)
+        texts, others = draw_sentences(batch, self.settings)
         compared = self.weights.language > 0 and self.text is not None
         if not compared:
             others = {}
@@ -188,7 +141,7 @@ class FusionStage:
 
     def _working(self, visible: Tensor, step: int) -> tuple[int, int]:
         """Size of the working copies of a step: a function of the step, so that all processes agree."""
-        shrink = self.weights.shrink ** np.random.default_rng([step, 11]).random()
+        shrink = self.settings.shrink ** np.random.default_rng([step, 11]).random()
         multiple = self.multiple
         height, width = (max(2, round(side / shrink / multiple)) * multiple for side in visible.shape[-2:])
         return height, width
@@ -198,58 +151,38 @@ class FusionStage:
         rows = []
         for seed in batch["seed"].tolist():
             rng = np.random.default_rng([seed, 13])
-            rows.append(rng.uniform(-1, 1, CONTROLS) * (rng.random() < self.weights.toned))
+            rows.append(rng.uniform(-1, 1, CONTROLS) * (rng.random() < self.settings.toned))
         return batch["visible"].new_tensor(np.array(rows))
 
-    def validate(self, network: nn.Module, loader: DataLoader[dict[str, Any]], folder: Path) -> dict[str, float]:
-        """Six metrics with the right caption; losses and brightness of named targets, right against wrong caption."""
-        assert isinstance(network, Fuser)
-        device = next(network.parameters()).device
-        batches = [to_device(batch, device) for batch in loader]
-        sums: dict[str, list[float]] = {}
-        rows: list[Tensor] = []
-        for k, batch in enumerate(batches):
-            right, wrong = self._captions_of(batches, k)
-            shape = network.working_shape(*batch["visible"].shape[-2:])
-            noise = seeded_noise(batch["visible"].new_empty(1, 4, *shape), batch["seed"])
-            fused = {}
-            for kind, text in (("right", right), ("wrong", wrong)):
-                features = self._encode([text], noise.device)
-                fused[kind] = network.fuse(batch["visible"], batch["infrared"], features, noise)
-                values = self.losses(fused[kind], batch, named_targets([right]))
-                for name, value in values.items():
-                    sums.setdefault(f"{kind}/{name}", []).append(value.item())
-                if wrong == right:
-                    break
-            if len(fused) == 2:
-                extra = (named_targets([right]) - named_targets([wrong])).clamp_min(0)
-                weight = losses.emphasis(batch["infrared"], batch["mask"], extra, 1.0)
-                if weight.sum() > 0:
-                    lift = (luma(fused["right"]) - luma(fused["wrong"])) * weight
-                    sums.setdefault("lift_of_named", []).append((255 * lift.sum() / weight.sum()).item())
-            codes = [(255 * x).round() for x in (luma(fused["right"]), luma(batch["visible"]), batch["infrared"])]
-            for name, value in compute_metrics(codes[0], codes[1], codes[2], REPORTED).items():
-                sums.setdefault(name, []).append(value.item())
-            if k % 6 == 0 and len(rows) < 8:
-                rows.append(
-                    torch.cat([batch["visible"], batch["infrared"].expand(-1, 3, -1, -1), fused["right"]], dim=3)[0]
-                )
-        for k, row in enumerate(rows):
-            write_png(folder / f"{k:02d}.png", row.cpu())
-        return {name: sum(v) / len(v) for name, v in sums.items()}
+    def batches(self, loader: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+        """Every pair with its right and a wrong report, see `with_reports`."""
+        return with_reports(loader)
 
-    @staticmethod
-    def _captions_of(batches: list[dict[str, Any]], k: int) -> tuple[str, str]:
-        """The report of pair k, and the first later pair's report that misses a target named in it (else the same)."""
-        reports = [write_report(b["facts"][0]) for b in batches]
-        right = named_targets([reports[k]])
-        for j in range(1, len(batches)):
-            other = reports[(k + j) % len(batches)]
-            if (right > named_targets([other])).any():
-                return reports[k], other
-        return reports[k], reports[k]
+    def measure(self, network: Fuser, batch: dict[str, Any], number: int, shown: bool) -> Measured:
+        """Metrics with the right report; losses and brightness of named targets, right against wrong report."""
+        right, wrong = batch["report"], batch["wrong"]
+        visible, infrared = batch["visible"], batch["infrared"]
+        noise = seeded_noise(visible.new_empty(1, 4, *network.working_shape(*visible.shape[-2:])), batch["seed"])
+        values: dict[str, Any] = {}
+        fused = {}
+        for kind, text in (("right", right), ("wrong", wrong))[: 1 + (wrong != right)]:
+            fused[kind] = network.fuse(visible, infrared, self._encode([text], noise.device), noise)
+            losses_of = self.losses(fused[kind], batch, named_targets([right]))
+            values |= {f"{kind}/{name}": value.item() for name, value in losses_of.items()}
+        if wrong != right:
+            extra = (named_targets([right]) - named_targets([wrong])).clamp_min(0)
+            weight = losses.emphasis(infrared, batch["mask"], extra, 1.0)
+            if weight.sum() > 0:
+                lift = (luma(fused["right"]) - luma(fused["wrong"])) * weight
+                values["lift_of_named"] = (255 * lift.sum() / weight.sum()).item()
+        codes = [(255 * x).round() for x in (luma(fused["right"]), luma(visible), infrared)]
+        measured = Measured(values | compute_metrics(codes[0], codes[1], codes[2], REPORTED))
+        if shown:
+            views = [visible, infrared.expand(-1, 3, -1, -1), fused["right"]]
+            measured.pictures[f"{number // self.every:02d}.png"] = torch.cat(views, dim=3)[0]
+        return measured
 
-    def export(self, network: nn.Module, folder: Path) -> None:
-        assert isinstance(network, Fuser)
+    def export(self, network: Fuser, folder: Path) -> None:
+        """``folder/decoder``, and ``folder/denoiser`` as it was used."""
         network.decoder.save_pretrained(folder / "decoder")
         network.extractor.denoiser.save_pretrained(folder / "denoiser")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from depth.estimator import DepthEstimator
-from ldfusion.config import check_arguments, check_keys
-from ldfusion.errors import InputError
+from ldfusion.config import check_keys
 from ldfusion.fusion import fidelity, losses
 from ldfusion.fusion.tone import develop
 from ldfusion.io.color import luma
@@ -66,37 +65,11 @@ class FusionLoss:
     floor_mi: float = 2.0
     goals: dict[str, float] = field(default_factory=lambda: dict(GOALS))
     """What these terms ask for; those not given stay as in `GOALS`."""
-    wrong: float = 0.3
-    """Share of samples that are given the caption of another pair."""
-    command: float = 0.25
-    """Share of samples that are given a short command naming some targets."""
-    compared: float = 0.3
-    """Share of the samples with their own caption that are compared with themselves under another pair's."""
-    toned: float = 0.3
-    """Share of samples that are asked for another tone than the natural one."""
-    shrink: float = 2.2
-    """Largest factor by which a training sample is shrunk to its working copy, 1 to this, drawn for every step."""
     depth_every: float = 3.0
     """Steps from one with the depth loss, which costs as much as all others, to the next; it counts as often more."""
 
-
-def read_weights(loss: Mapping[str, Any]) -> FusionLoss:
-    """The section ``loss`` of a configuration.
-
-    Raises:
-        InputError: an unknown name, or a weight or goal that is no number.
-    """
-    check_arguments(FusionLoss, loss, "loss")
-    goals = dict(loss.get("goals", {}))
-    check_keys(goals, fidelity.GOALS, "loss.goals")
-    try:
-        weights = FusionLoss(goals=GOALS | {name: float(goal) for name, goal in goals.items()})
-        for name, weight in loss.items():
-            if name != "goals":
-                setattr(weights, name, float(weight))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"loss: every weight must be a number ({error})") from error
-    return weights
+    def __post_init__(self) -> None:
+        check_keys(self.goals, fidelity.GOALS, "loss.goals")
 
 
 class FusionObjective:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ldfusion.config import DataConfig, check_arguments
+from ldfusion.config import Experiment, check_arguments
 from ldfusion.io.color import luma
 from ldfusion.registration.correspond import cell_centres
 from ldfusion.registration.descriptors import MULTIPLE, STRIDE, MatchingNetwork
@@ -57,7 +56,8 @@ class MatchingStage(Stage[MatchingNetwork]):
 
     sheet = "matching.png"
 
-    def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
+    def __init__(self, experiment: Experiment) -> None:
+        model, loss, data = experiment.model, experiment.loss, experiment.data
         check_arguments(MatchingNetwork.__init__, model, "model")
         check_arguments(MatchingLoss, loss, "loss")
         check_crop(data, MULTIPLE)

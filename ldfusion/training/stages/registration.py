@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ldfusion.config import DataConfig, check_arguments, check_keys, nearest
+from ldfusion.config import Experiment, check_arguments, check_keys, nearest
 from ldfusion.data.labels import MASK_CLASSES
 from ldfusion.errors import InputError
 from ldfusion.registration.affine import HEIGHT, WIDTH, AffineNetwork
@@ -60,7 +60,8 @@ class RegistrationStage(Stage[AffineNetwork | VoxelMorph]):
     dataset_options: dict[str, bool]
     sheet = "registration.png"
 
-    def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
+    def __init__(self, experiment: Experiment) -> None:
+        model, loss, data = experiment.model, experiment.loss, experiment.data
         arguments = dict(model)
         name = str(arguments.pop("network", "affine"))
         if name not in _NETWORKS:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ldfusion.config import DataConfig, check_arguments, nearest
+from ldfusion.config import Experiment, check_arguments, nearest
 from ldfusion.errors import InputError
 from ldfusion.evaluation.metrics import SIX, compute_metrics
 from ldfusion.evaluation.suite import luma_codes
@@ -143,7 +143,8 @@ class SeAFusionStage(Stage[JointNetwork]):
     dataset_options: Mapping[str, bool] = {"masks": True, "native": True}
     most = sys.maxsize
 
-    def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
+    def __init__(self, experiment: Experiment) -> None:
+        model, loss = experiment.model, experiment.loss
         check_arguments(self._build, model, "model")
         check_arguments(SeAFusionLoss, loss, "loss")
         self.weights = SeAFusionLoss(**loss)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ldfusion.config import DataConfig, check_arguments, nearest
+from ldfusion.config import Experiment, check_arguments, nearest
 from ldfusion.data.label_sets import LabelSet
 from ldfusion.errors import InputError
 from ldfusion.fusion.base import FusionMethod
@@ -73,7 +73,8 @@ class SegmentationStage(Stage[SegmentationNetwork]):
     dataset_options: Mapping[str, bool] = {"masks": True, "native": True}
     most = sys.maxsize
 
-    def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
+    def __init__(self, experiment: Experiment) -> None:
+        model, loss = experiment.model, experiment.loss
         check_arguments(self._build, model, "model")
         check_arguments(SegmentationLoss, loss, "loss")
         self.weights = SegmentationLoss(**loss)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from captioning.facts import write_report
 from captioning.mirror import mirror
-from ldfusion.config import DataConfig, check_arguments
+from ldfusion.config import Experiment, check_arguments
 from ldfusion.data.catalog import select_pairs
 from ldfusion.data.labels import read_captions
 from ldfusion.errors import InputError
@@ -66,7 +66,8 @@ class TextStage(Stage[ContrastiveModel]):
     dataset_options: Mapping[str, bool] = {"depth": True, "captions": True}
     every = sys.maxsize
 
-    def __init__(self, model: Mapping[str, Any], loss: Mapping[str, Any], data: DataConfig) -> None:
+    def __init__(self, experiment: Experiment) -> None:
+        model, loss, data = experiment.model, experiment.loss, experiment.data
         check_arguments(self._build, model, "model")
         check_arguments(TextLoss, loss, "loss")
         self.weights = TextLoss(**loss)

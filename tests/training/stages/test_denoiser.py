@@ -20,7 +20,7 @@ Tiny = Callable[..., Experiment]
 
 def build(experiment: Experiment) -> DenoiserStage:
     torch.manual_seed(0)
-    return DenoiserStage(experiment.model, experiment.loss, experiment.data)
+    return DenoiserStage(experiment)
 
 
 def test_a_step_is_the_noise_prediction_loss_of_the_stack(tiny: Tiny) -> None:

@@ -25,7 +25,7 @@ MODALITIES = ("visible", "infrared")
 
 def build(experiment: Experiment) -> DepthStage:
     torch.manual_seed(0)
-    stage = build_stage(experiment.stage, experiment.model, experiment.loss, experiment.data)
+    stage = build_stage(experiment)
     assert isinstance(stage, DepthStage)
     return stage
 

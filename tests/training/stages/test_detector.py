@@ -32,7 +32,7 @@ def test_a_run_trains_validates_and_exports(tiny: Tiny, tmp_path: Path) -> None:
 
 def test_every_part_learns(tiny: Tiny) -> None:
     experiment = tiny("detector")
-    stage = build_stage(experiment.stage, experiment.model, experiment.loss, experiment.data)
+    stage = build_stage(experiment)
     dataset = build_dataset(experiment.data, 0, True, **stage.dataset_options)
     losses = stage.training_step(stage.network, collate([dataset[k] for k in range(4)]), 0)
     losses["loss"].backward()
@@ -56,6 +56,6 @@ def test_samples_show_one_sensor_or_a_mixture() -> None:
 def test_bad_settings(tiny: Tiny) -> None:
     with pytest.raises(InputError, match="multiples of 32"):
         experiment = tiny("detector", "data.crop=[60,96]")
-        build_stage(experiment.stage, experiment.model, experiment.loss, experiment.data)
+        build_stage(experiment)
     with pytest.raises(InputError, match=r"no config\.json"):
         load_detector("/nowhere")

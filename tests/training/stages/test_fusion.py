@@ -22,7 +22,8 @@ from ldfusion.language.text import TextEncoder
 from ldfusion.segmentation.losses import semantic_loss
 from ldfusion.segmentation.network import SegmentationNetwork, load_segmenter
 from ldfusion.training.loop import train
-from ldfusion.training.stages.fusion import COMMANDS, FusionStage, named_targets
+from ldfusion.training.stages.fusion import FusionStage
+from ldfusion.training.stages.fusion_text import COMMANDS, draw_sentences, named_targets
 
 LOSSES = (
     *("laplacian", "gradient", "maximum", "novelty", "outside", "clipping", "glare", "colour", "region", "smooth"),
@@ -58,7 +59,7 @@ def fusion(tiny: Callable[..., Experiment], parts: Path) -> Fusion:
 
 def build(experiment: Experiment) -> FusionStage:
     torch.manual_seed(0)
-    return FusionStage(experiment.model, experiment.loss, experiment.data)
+    return FusionStage(experiment)
 
 
 def a_batch(stage: FusionStage, experiment: Experiment, count: int = 4, epoch: int = 0) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def test_a_step_is_a_function_of_the_batch(fusion: Fusion) -> None:
 
 def test_the_loss_of_a_batch_is_the_mean_of_its_samples(fusion: Fusion) -> None:
     """Wrong sentences too come with the sample: sharing a batch out over processes must not change them."""
-    experiment = fusion("loss.wrong=0.6", "loss.command=0.2")
+    experiment = fusion("sample.wrong=0.6", "sample.command=0.2")
     stage = build(experiment)
     dataset = build_dataset(experiment.data, 0, True, **stage.dataset_options)
     items = [dataset[(3, k)] for k in range(4)]
@@ -112,40 +113,40 @@ def test_the_loss_of_a_batch_is_the_mean_of_its_samples(fusion: Fusion) -> None:
 
 
 def test_sentences_are_right_wrong_or_commands_as_often_as_asked(fusion: Fusion) -> None:
-    experiment = fusion("loss.wrong=0.25", "loss.command=0.25")
+    experiment = fusion("sample.wrong=0.25", "sample.command=0.25")
     stage = build(experiment)
     dataset = build_dataset(experiment.data, 0, True, **stage.dataset_options)
     kinds = {"right": 0, "wrong": 0, "command": 0}
     for epoch in range(20):
         batch = collate([dataset[(epoch, k)] for k in range(6)])
-        for k, text in enumerate(stage._sentences(batch)[0]):
+        for k, text in enumerate(draw_sentences(batch, stage.settings)[0]):
             own = [*batch["captions"][k], write_report(batch["facts"][k])]
             other = [*batch["other"][k]["captions"], write_report(batch["other"][k]["facts"])]
             # pairs of the same side and light share some sentences
             kinds["right" if text in own else "wrong" if text in other else "command"] += 1
     assert 45 <= kinds["right"] <= 85 and 15 <= kinds["wrong"] and 15 <= kinds["command"] <= 45
-    always = build(fusion("loss.wrong=0", "loss.command=0", "loss.compared=1"))
+    always = build(fusion("sample.wrong=0", "sample.command=0", "sample.compared=1"))
     batch = a_batch(always, experiment, 6)
-    for k, text in enumerate(always._sentences(batch)[0]):
+    for k, text in enumerate(draw_sentences(batch, always.settings)[0]):
         assert text in [*batch["captions"][k], write_report(batch["facts"][k])]
     compared = 0
     for epoch in range(10):
         batch = a_batch(always, experiment, 6, epoch)
-        assert always._sentences(batch)[1] == {}  # all pairs here name the same
+        assert draw_sentences(batch, always.settings)[1] == {}  # all pairs here name the same
         for words in batch["other"]:
             words["captions"] = ["A bicycle leans on a wall."]
-        compared += list(always._sentences(batch)[1].values()).count("A bicycle leans on a wall.")
+        compared += list(draw_sentences(batch, always.settings)[1].values()).count("A bicycle leans on a wall.")
     assert compared > 10
-    only = build(fusion("loss.wrong=0", "loss.command=1"))
+    only = build(fusion("sample.wrong=0", "sample.command=1"))
     starts = {command.split("{}")[0] for command in COMMANDS}
-    assert all(any(text.startswith(start) for start in starts) for text in only._sentences(batch)[0])
+    assert all(any(text.startswith(start) for start in starts) for text in draw_sentences(batch, only.settings)[0])
 
 
 def test_commands_name_what_is_there_and_are_compared_with_another_target(fusion: Fusion) -> None:
-    experiment = fusion("loss.command=1")
+    experiment = fusion("sample.command=1")
     stage = build(experiment)
     batch = a_batch(stage, experiment, 6)
-    texts, others = stage._sentences(batch)
+    texts, others = draw_sentences(batch, stage.settings)
     assert list(others) == list(range(6))
     for k, other in others.items():
         first, second = named_targets([texts[k], other]).tolist()
@@ -155,13 +156,13 @@ def test_commands_name_what_is_there_and_are_compared_with_another_target(fusion
 
 
 def test_a_decoder_deaf_to_the_sentence_pays_the_language_loss(fusion: Fusion) -> None:
-    experiment = fusion("loss.command=1", "loss.language=2")
+    experiment = fusion("sample.command=1", "loss.language=2")
     stage = build(experiment)
     batch = a_batch(stage, experiment)
     for level in stage.network.decoder.modulation.levels:
         level[-1].weight.data.zero_()
     out = stage.training_step(stage.network, batch, 1)
-    silent = build(fusion("loss.command=1", "loss.language=0")).training_step(stage.network, batch, 1)
+    silent = build(fusion("sample.command=1", "loss.language=0")).training_step(stage.network, batch, 1)
     assert "language" not in silent
     assert out["language"].item() > 0.02  # the margin, where the batch has a target
     out["language"].backward()
@@ -215,14 +216,14 @@ def test_a_tone_asks_for_other_sources(fusion: Fusion) -> None:
 
 
 def test_tones_are_drawn_by_the_seed_of_each_sample(fusion: Fusion) -> None:
-    experiment = fusion("loss.toned=0.5")
+    experiment = fusion("sample.toned=0.5")
     stage = build(experiment)
     dataset = build_dataset(experiment.data, 0, True, **stage.dataset_options)
     batches = [collate([dataset[(epoch, k)] for k in range(6)]) for epoch in range(8)]
     tones = torch.cat([stage._tones(batch) for batch in batches])
     assert torch.equal(tones[:6], stage._tones(batches[0])) and tones.abs().max() <= 1
     assert 12 <= (tones.abs().sum(dim=1) > 0).sum() <= 36
-    assert build(fusion("loss.toned=0"))._tones(batches[0]).abs().max() == 0
+    assert build(fusion("sample.toned=0"))._tones(batches[0]).abs().max() == 0
 
 
 def test_working_copies_are_of_many_sizes_and_the_same_for_all_processes(fusion: Fusion) -> None:
@@ -264,7 +265,7 @@ def test_without_its_weight_the_depth_loss_is_not_computed_in_training(fusion: F
 
 
 def test_a_run_with_its_average_validation_and_export(fusion: Fusion, parts: Path) -> None:
-    experiment = fusion("train.steps=3", "loss.wrong=0.5")
+    experiment = fusion("train.steps=3", "sample.wrong=0.5")
     figures = train(experiment)
     output = Path(experiment.output)
     assert {"EN", "MI", "VIF", "SF", "SD", "Qabf", "right/loss", "right/depth"} <= figures.keys()
@@ -303,9 +304,11 @@ def test_a_run_goes_on_exactly_where_it_stopped(fusion: Fusion) -> None:
         (["model.timesteps=[0,5]"], "timesteps: 0 is outside"),
         (["model.denoiser=/nowhere"], "no config.json there"),
         (["loss.maximim=1"], "did you mean 'maximum'"),
-        (["loss.depth=much"], "every weight must be a number"),
+        (["loss.depth=much"], r"loss\.depth: Value 'much' of type 'str' could not be converted to Float"),
         (["loss.goals.VFI=1"], "loss.goals: unknown key 'VFI'; did you mean 'VIF'"),
-        (["loss.goals.VIF=much"], "every weight must be a number"),
+        (["loss.goals.VIF=much"], r"loss\.goals.*could not be converted to Float"),
+        (["loss.command=0.2"], "loss: unknown key 'command'"),
+        (["sample.commands=0.2"], "sample: unknown key 'commands'; did you mean 'command'"),
         (["data.crop=[32,48]"], "both sides must be at least 41"),
     ],
 )

@@ -21,7 +21,7 @@ Tiny = Callable[..., Experiment]
 
 def build(experiment: Experiment) -> RegistrationStage:
     torch.manual_seed(0)
-    stage = build_stage(experiment.stage, experiment.model, experiment.loss, experiment.data)
+    stage = build_stage(experiment)
     assert isinstance(stage, RegistrationStage)
     return stage
 
@@ -143,7 +143,7 @@ def test_training_lowers_the_error_and_the_export_loads(tiny: Tiny, tmp_path: Pa
 
 
 def test_the_published_network_is_the_affine_default() -> None:
-    stage = RegistrationStage({}, {}, DataConfig(crop=[240, 320]))
+    stage = RegistrationStage(Experiment(data=DataConfig(crop=[240, 320])))
     assert isinstance(stage.network, AffineNetwork) and stage.kinds == ("grey",)
     assert (stage.unsupervised, stage.supervised, stage.smooth, stage.strength) == (1.0, 0.0, 0.6, (1.0, 1.0))
 

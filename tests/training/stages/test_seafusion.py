@@ -30,7 +30,7 @@ Tiny = Callable[..., Experiment]
 
 def build(experiment: Experiment) -> SeAFusionStage:
     torch.manual_seed(0)
-    stage = build_stage(experiment.stage, experiment.model, experiment.loss, experiment.data)
+    stage = build_stage(experiment)
     assert isinstance(stage, SeAFusionStage)
     return stage
 

@@ -22,7 +22,7 @@ Tiny = Callable[..., Experiment]
 
 def build(experiment: Experiment) -> SegmentationStage:
     torch.manual_seed(0)
-    stage = build_stage(experiment.stage, experiment.model, experiment.loss, experiment.data)
+    stage = build_stage(experiment)
     assert isinstance(stage, SegmentationStage)
     return stage
 

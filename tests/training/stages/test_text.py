@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ldfusion.config import DataConfig
+from ldfusion.config import DataConfig, Experiment
 from ldfusion.data.pairs import build_dataset, collate, validation_loader
 from ldfusion.errors import InputError
 from ldfusion.language.contrastive import PairEncoder
@@ -54,7 +54,7 @@ def data(tmp_path: Path) -> DataConfig:
 
 def build(data: DataConfig, **loss: float) -> TextStage:
     torch.manual_seed(0)
-    return TextStage(MODEL, loss, data)
+    return TextStage(Experiment(model=MODEL, loss=loss, data=data))
 
 
 def a_batch(stage: TextStage, data: DataConfig, epoch: int = 0) -> dict[str, Any]:
@@ -119,9 +119,9 @@ def test_the_vocabulary_holds_the_words_of_the_captions_and_of_the_prompts(data:
 
 def test_unknown_settings_stop_with_the_nearest_name(data: DataConfig) -> None:
     with pytest.raises(InputError, match=r"model\.text: unknown key 'layer'; did you mean 'layers'\?"):
-        TextStage({**MODEL, "text": {"layer": 2}}, {}, data)
+        TextStage(Experiment(model={**MODEL, "text": {"layer": 2}}, data=data))
     with pytest.raises(InputError, match=r"loss: unknown key 'name'; did you mean 'named'\?"):
-        TextStage(MODEL, {"name": 1.0}, data)
+        TextStage(Experiment(model=MODEL, loss={"name": 1.0}, data=data))
 
 
 def test_a_pair_without_captions_is_named(data: DataConfig) -> None:
