@@ -32,6 +32,7 @@ TERMS: dict[str, tuple[str, ...]] = {
         "outside, clipping": ("outside", "clipping"),
         "smoothness": ("smooth",),
         "glare": ("glare",),
+        "pale": ("pale",),
         "colour": ("colour",),
         "region": ("region",),
         "depth": ("depth",),

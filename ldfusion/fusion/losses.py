@@ -155,6 +155,20 @@ def glare(luma_: Tensor, infrared: Tensor, radius: int = 6) -> Tensor:
     return night * blinded * (luma_ - infrared).clamp_min(0)
 
 
+def pale(luma_: Tensor, infrared: Tensor, radius: int = 6) -> Tensor:
+    """Where the sky of a day is white and the infrared one is dark, (B, 1, H, W) in [0, 1] (ours).
+
+    Infrared detail printed there in grey is what people hold against a fused image first.
+
+    Args:
+        luma_, infrared: (B, 1, H, W) in [0, 1].
+        radius: of the patch that is white, pixels.
+    """
+    day = ((luma_.mean(dim=(1, 2, 3), keepdim=True) - 0.3) / 0.15).clamp(0, 1)
+    white = ((box_mean(luma_, radius) - 0.8) / 0.15).clamp(0, 1)
+    return day * white * (luma_ - infrared).clamp_min(0)
+
+
 def colour_loss(fused: Tensor, visible: Tensor) -> Tensor:
     """mean |Cb_F - Cb_V| + mean |Cr_F - Cr_V| (Text-IF, Yi et al. 2024, eq. 12): the hue stays the visible camera's."""
     return 2 * F.l1_loss(rgb_to_ycbcr(fused)[:, 1:], rgb_to_ycbcr(visible)[:, 1:])

@@ -123,6 +123,19 @@ def test_glare_is_a_saturated_patch_of_a_night_that_is_not_hot() -> None:
     assert losses.glare(dot, cold).max() == 0  # nor is a single bright pixel
 
 
+def test_pale_is_a_white_sky_by_day_that_is_dark_in_infrared() -> None:
+    sky = torch.full((1, 1, 64, 64), 0.5)
+    sky[..., :32, :] = 1.0
+    cold = torch.full((1, 1, 64, 64), 0.2)
+    found = losses.pale(sky, cold)
+    assert found[..., :20, :].min().item() == pytest.approx(0.8) and found[..., 44:, :].max() == 0
+    assert losses.pale(sky, torch.ones(1, 1, 64, 64)).max() == 0
+    assert losses.pale(sky * 0.7, cold).max() == 0  # a grey sky is none
+    night = torch.full((1, 1, 64, 64), 0.05)
+    night[..., 20:44, 20:44] = 1.0
+    assert losses.pale(night, cold).max() == 0  # nor is a lamp
+
+
 def test_colour_loss_counts_chroma_only() -> None:
     visible = random(1, 3, 4, 5)
     assert losses.colour_loss(visible + 0.2, visible).item() == pytest.approx(0, abs=1e-9)

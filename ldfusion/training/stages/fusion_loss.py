@@ -43,6 +43,8 @@ class FusionLoss:
     clipping: float = 0.0
     smooth: float = 0.3
     glare: float = 0.5
+    pale: float = 0.0
+    """White skies by day stay white, see `ldfusion.fusion.losses.pale`."""
     colour: float = 1.0
     depth: float = 0.05
     semantic: float = 0.0
@@ -121,6 +123,7 @@ class FusionObjective:
             "outside": losses.outside_loss(fused),
             "clipping": losses.clipping_loss(y, first, second),
             "glare": losses.region_loss(y, target, (blinded > GLARE)),
+            "pale": losses.region_loss(y, target, losses.pale(luma(batch["visible"]), infrared) > GLARE),
             "colour": losses.colour_loss(fused, batch["visible"]),
             "region": losses.region_loss(y, target, targets),
         }
