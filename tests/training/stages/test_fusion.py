@@ -26,7 +26,8 @@ from ldfusion.training.stages.fusion import FusionStage
 from ldfusion.training.stages.fusion_text import COMMANDS, draw_sentences, named_targets
 
 LOSSES = (
-    *("laplacian", "gradient", "maximum", "novelty", "outside", "clipping", "glare", "pale", "colour", "region", "smooth"),
+    *("laplacian", "gradient", "maximum", "novelty", "outside", "clipping", "glare", "pale", "colour", "region"),
+    "smooth",
     *("EN", "MI", "VIF", "SF", "SD", "Qabf", "SCD", "floor_vif", "floor_mi", "depth", "language"),
 )
 Fusion = Callable[..., Experiment]
