@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
 from ldfusion.errors import InputError, WorkError
+from ldfusion.io.files import remove_empty
 from ldfusion.io.lock import folder_lock
 from ldfusion.io.records import RecordLog
 
@@ -257,10 +258,12 @@ def write_outputs(
     """
     # Inside the root, since os.replace cannot cross file systems. The fixed name lets a later run of the same name
     # clear what a killed one has left.
-    staging = root / f".{name}.partial"
+    staging = root / f".{name}.partial"  # see remove_leftovers
     shutil.rmtree(staging, ignore_errors=True)
+    folders = {file.parent for file in files}
+    made = [root / folder for folder in folders if not (root / folder).exists()]
     try:
-        for folder in {file.parent for file in files}:
+        for folder in folders:
             (staging / folder).mkdir(parents=True, exist_ok=True)
             (root / folder).mkdir(parents=True, exist_ok=True)
         write(staging)
@@ -274,3 +277,4 @@ def write_outputs(
         raise WorkError(str(error).replace(str(staging), str(root))) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+        remove_empty(made)

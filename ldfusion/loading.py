@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ldfusion.errors import InputError
 from ldfusion.io.exif import read_exif
-from ldfusion.io.image import display_of, read_visible
+from ldfusion.io.image import display_of, photo_of, read_visible
 from ldfusion.io.notices import notice
 from ldfusion.io.radiometric import ThermalImage, read_thermal
 from ldfusion.io.thermal import ThermalOptions
@@ -68,7 +68,7 @@ def _photo_inside(file: str | Path, thermal: ThermalImage, twice: bool) -> tuple
             notice(f"{file} was given as the visible and as the infrared image: the result shows it alone")
             return None
         raise InputError(f"{file} holds no visible photo beside an infrared image; give both images of the pair")
-    photo = torch.from_numpy(np.array(thermal.photo)).permute(2, 0, 1)[None].float() / 255
+    photo = photo_of(thermal.photo)
     if thermal.placement is None:
         return photo, None
     height, width = thermal.values.shape[:2]

@@ -26,7 +26,7 @@ from ldfusion.fusion.guidance import Guidance, GuidedFrames
 from ldfusion.fusion.tone import Tone, tone_controls
 from ldfusion.io.convert import from_batch
 from ldfusion.language.text import TextEncoder
-from ldfusion.language.tokenizer import check_prompt
+from ldfusion.language.tokenizer import check_prompt, check_prompts
 from ldfusion.output import FusionOutput
 from ldfusion.registration.methods import Registrar
 from ldfusion.types import Images, Pair
@@ -88,26 +88,45 @@ class LDFusionPipeline(DiffusionPipeline):
         Raises:
             InputError: nothing usable there; the line says what is missing and how to get the default.
         """
+        if not isinstance(source, str | Path | None):
+            raise InputError(f"weights: {source!r} is no path; give a folder written by save_pretrained, or a hub id")
         folder = weights.FOLDER if source is None else Path(source)
         local = folder.is_dir()
+        if folder.is_file():
+            raise InputError(f"weights '{source}' is a file; give the folder written by save_pretrained that holds it")
         if local and not (folder / "model_index.json").is_file():
             raise InputError(f"{folder}: no model_index.json there; give a folder written by save_pretrained, or none")
+        for name in ("torch_dtype", "dtype"):
+            _check_precision(kwargs.get(name))
         kwargs.setdefault("use_safetensors", True)
         if not sys.stderr.isatty():
             diffusers_logging.disable_progress_bar()
         try:
             pipe: LDFusionPipeline = super().from_pretrained(str(folder if local else source), **kwargs)
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            reason = str(error).split(". ", 1)[0].splitlines()[0]
+            why = "cannot be loaded" if local else "neither a folder nor a model that could be had from the hub"
             raise InputError(
-                f"weights '{source}': neither a folder nor a model that could be had from the hub "
-                f"({str(error).splitlines()[0]}); without --weights the embedded default is used"
+                f"weights '{source}': {why} ({reason}); without --weights the embedded default is used"
             ) from error
+        weights.check_components(pipe.components, folder if local else None)
         pipe.weights_id = (
             f"embedded:{weights.digest(*(folder / name for name in pipe.components))[:8]}"
             if source is None
             else str(source)
         )
         return pipe
+
+    def to(self, *args: Any, **kwargs: Any) -> LDFusionPipeline:
+        """To a device, see `DiffusionPipeline.to`; the networks stay float32.
+
+        Raises:
+            InputError: another precision.
+        """
+        for value in (*args, *kwargs.values()):
+            _check_precision(value)
+        moved: LDFusionPipeline = super().to(*args, **kwargs)
+        return moved
 
     def describe(
         self, visible: Tensor, infrared: Tensor, depth_visible: Tensor, depth_infrared: Tensor, style: str = "report"
@@ -131,7 +150,7 @@ class LDFusionPipeline(DiffusionPipeline):
             InputError: a prompt, timesteps or a tone that it cannot use.
         """
         if guidance.prompt is not None:
-            self.text_encoder.tokenizer(guidance.prompt)
+            self.text_encoder.tokenizer([guidance.prompt])
         if guidance.timesteps is not None:
             self.fuser.extractor.check_timesteps(guidance.timesteps)
         tone_controls(guidance.tone)
@@ -225,10 +244,7 @@ class LDFusionPipeline(DiffusionPipeline):
         about = carried(visible)
         first, second, registration = prepare(visible, infrared, self.device, register)
         batch, _, height, width = first.shape
-        given = [prompt] * batch if isinstance(prompt, str) else None if prompt is None else list(prompt)
-        if given is not None and len(given) != batch:
-            raise InputError(f"prompt: {len(given)} sentences for {batch} pairs; give one, or one for each pair")
-        given = None if given is None else [check_prompt(text) for text in given]
+        given = None if prompt is None else check_prompts(prompt, batch)
 
         # 2. Depth of each modality: relative inverse depth (B, 1, h, w), of the working size until the end
         depth_visible, depth_infrared = self.twin.visible(first, full=False), self.twin.infrared(second, full=False)
@@ -273,6 +289,11 @@ class LDFusionPipeline(DiffusionPipeline):
             metric=self.twin.metric,
             **about,
         )
+
+
+def _check_precision(value: object) -> None:
+    if isinstance(value, torch.dtype) and value != torch.float32:
+        raise InputError(f"precision: the pipeline computes in float32, not in {str(value).removeprefix('torch.')}")
 
 
 def load_pipeline(

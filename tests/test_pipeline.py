@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from depth.estimator import enlarge
 from ldfusion.errors import InputError
@@ -131,6 +135,13 @@ def test_other_timesteps_change_the_features(pipe, pair):
         ({"tone": (0.0, 3.0)}, "each from -1 to 1"),
         ({"prompt": ["one", "two"]}, "2 sentences for 1 pairs"),
         ({"prompt": "   "}, "prompt"),
+        ({"prompt": 3}, "prompt: 3 is no sentence; give a string"),
+        ({"prompt": ["one", None]}, "2 sentences for 1 pairs"),
+        ({"prompt": [None]}, "prompt: None is no sentence"),
+        ({"prompt": b"one"}, "prompt: b'one' is no sentence"),
+        ({"timesteps": 3}, "timesteps: 3 is no list of whole numbers"),
+        ({"generator": 3}, "generator: 3: give a torch.Generator of the CPU"),
+        ({"register": 3}, "register: 3 is no registrar; give True"),
     ],
 )
 def test_bad_arguments_are_one_clear_line(pipe, pair, arguments, message):
@@ -171,6 +182,51 @@ def test_missing_weights_are_one_clear_line(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(InputError, match="cannot be loaded as 'decoder'"):
         load_component("decoder", tmp_path)
+
+
+def test_what_is_no_folder_of_a_pipeline(tmp_path):
+    (tmp_path / "decoder.safetensors").write_bytes(b"")
+    for source, message in (
+        (tmp_path / "decoder.safetensors", "is a file; give the folder written by save_pretrained"),
+        (tmp_path / "missing" / "deeper", "neither a folder nor a model"),
+        (3, "weights: 3 is no path"),
+    ):
+        with pytest.raises(InputError, match=message) as error:
+            LDFusionPipeline.from_pretrained(source)
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state, name: state.pop(name), "lacks tensor"),
+        (lambda state, name: state.update(other=torch.zeros(2)), "has the unknown tensor 'other'"),
+        (lambda state, name: state.update({name: torch.zeros(3, 3, 3)}), "cannot be loaded .*expected shape"),
+        (lambda state, name: state.update({name: state[name] * torch.nan}), "holds values that are not finite"),
+    ],
+)
+def test_weights_that_do_not_fit_a_component_are_named(weights, change, message, tmp_path):
+    folder = Path(shutil.copytree(weights, tmp_path / "pipeline"))
+    file = folder / "decoder" / "diffusion_pytorch_model.safetensors"
+    state = load_file(file)
+    change(state, next(name for name in sorted(state) if state[name].is_floating_point()))
+    save_file(state, file)
+    with pytest.raises(InputError, match=message) as error:
+        LDFusionPipeline.from_pretrained(folder)
+    assert "decoder" in str(error.value) or "expected shape" in message
+    assert "\n" not in str(error.value)
+
+
+def test_another_precision_is_refused(pipe, weights):
+    for change in (
+        lambda: pipe.to(torch.float16),
+        lambda: pipe.to("cpu", torch.bfloat16),
+        lambda: pipe.to(dtype=torch.float64),
+        lambda: LDFusionPipeline.from_pretrained(weights, torch_dtype=torch.float16),
+    ):
+        with pytest.raises(InputError, match=r"computes in float32, not in (b?float16|float64)"):
+            change()
+    assert pipe.to("cpu", torch.float32) is pipe and next(pipe.decoder.parameters()).dtype == torch.float32
 
 
 def test_transformers_depth_models_take_the_students_place(pipe, pair, tmp_path):

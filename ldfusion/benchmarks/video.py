@@ -35,7 +35,8 @@ from ldfusion.io.video_writer import VideoWriter
 from ldfusion.pipeline import LDFusionPipeline
 from ldfusion.registration.edges import edge_agreement
 from ldfusion.registration.methods import Registrar, load_registrar
-from ldfusion.registration.temporal import ClipRegistration, matrix_of
+from ldfusion.registration.temporal import ClipRegistration
+from ldfusion.registration.votes import matrix_of
 from ldfusion.registration.warp import Matrix, Size, invert, resize_matrix, valid_mask, warp_image
 
 SCALE, SHIFT = 0.9, (24.0, -14.0)

@@ -10,7 +10,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from ldfusion.commands import batches, options
+from ldfusion.commands import batches, inputs, options
 from ldfusion.jobs import Job, Result
 
 if TYPE_CHECKING:
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    options.add_pair(parser)
+    inputs.add_pair(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object a pair")
+    inputs.add_thermal(parser)
     options.add_model(parser)
 
 
@@ -27,11 +28,12 @@ def run(args: argparse.Namespace) -> int:
     """Caption all pairs; 0 when every pair has its line, 1 when some could not be done."""
     pairs = batches.read_pairs(args)
     pipe = options.load_pipeline(args)
+    thermal = inputs.thermal_options(args, [pair[2] for pair in pairs.values()])  # as they are fused
 
     from ldfusion.loading import load_pair
 
     def work(name: str, files: NamedPair) -> Result:
-        loaded = load_pair(files[1], files[2])
+        loaded = load_pair(files[1], files[2], options=thermal)
         found = pipe.caption(loaded.visible, loaded.infrared)[0]
         if args.json:
             print(json.dumps({"name": name, **found}, ensure_ascii=False), flush=True)

@@ -31,23 +31,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Render, fuse, list the pictures; the exit code is that of ``ldfusion fuse``."""
-    from ldfusion.io.files import check_output_folder
+    from ldfusion.io.files import output_folder
     from ldfusion.output import result_files
     from ldfusion.rendering import render_scene, write_pair
 
     options.check_method(args)
-    check_output_folder(args.output)
     name = f"{args.place}-{args.light}-{args.scene}"
     visible, infrared = Path("visible", f"{name}.png"), Path("infrared", f"{name}.png")
     scene = render_scene(args.scene, light=args.light, place=args.place, size=SIZE, registered=True)
-    write_outputs(
-        args.output,
-        name,
-        [visible, infrared],
-        lambda folder: write_pair(scene, folder, name),
-        args.overwrite,
-    )
-    code = fuse_pairs({name: (name, args.output / visible, args.output / infrared)}, args)
+    with output_folder(args.output):
+        write_outputs(
+            args.output,
+            name,
+            [visible, infrared],
+            lambda folder: write_pair(scene, folder, name),
+            args.overwrite,
+        )
+        code = fuse_pairs({name: (name, args.output / visible, args.output / infrared)}, args)
     if code == 0:
         for file in (visible, infrared, *result_files(name, find(args.method, FUSION, "fusion method").describes)):
             print(args.output / file)

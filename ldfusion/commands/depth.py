@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ldfusion.commands import batches, options, values
+from ldfusion.commands import batches, inputs, options, values
 from ldfusion.errors import InputError
 from ldfusion.jobs import Result, Work
 
@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DEG",
         help=f"horizontal field of view of the camera, for the point cloud (default: {FIELD_OF_VIEW:g} degrees)",
     )
+    inputs.add_thermal(parser)
     options.add_model(parser)
 
 
@@ -44,19 +45,20 @@ def run(args: argparse.Namespace) -> int:
     def outputs(name: str) -> list[Path]:
         return [*depth_files(name), *([Path(f"{name}.ply")] if args.point_cloud else [])]
 
-    return batches.run_images(args, outputs, lambda: _load(args))
+    return batches.run_images(args, outputs, lambda: _load(args), "estimated")
 
 
 def _load(args: argparse.Namespace) -> Work[Path]:
     """What estimates one image."""
     twin, device = options.load_pipeline(args).twin, options.choose_device(args.device)
+    thermal = inputs.image_options(args)
     estimate = getattr(twin, args.modality)
     metric = twin.metric if args.modality == "fused" else getattr(twin, f"{args.modality}_estimator").metric
 
     def work(name: str, file: Path) -> Result:
         import torch
 
-        image = batches.read_image(file, args.modality)
+        image = batches.read_image(file, args.modality, thermal)
         with torch.no_grad():
             inverse = estimate(image[None].to(device))[0].cpu()
 

@@ -1,7 +1,8 @@
 """Make a data set of frame pairs out of a visible and an infrared video.
 
-VISIBLE and INFRARED are two videos, or two folders of videos of equal names. Frames are matched by their times and
-resized; dark ones are left out, with --humans also those without a human or with a bad mask. DATASET then holds
+VISIBLE and INFRARED are two videos, two folders of videos of equal names, or two folders of numbered frames. Frames
+are matched by their times and resized; dark ones are left out, with --humans also those without a human or with a bad
+mask. DATASET then holds
   visible/ infrared/      NAME.png, 8 bit                (--humans: visible_mask/ infrared_mask/ object_mask/ as well)
   splits/train.txt ...    names, to train on with  data.root=DATASET data.datasets=[folder]
   manifest.jsonl          one line for every pair looked at: times, figures, kept or why not, split
@@ -15,13 +16,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ldfusion.commands import values
+from ldfusion.commands import inputs, values
 from ldfusion.commands.terminal import say
-from ldfusion.errors import InputError
 from ldfusion.jobs import progress
 
 if TYPE_CHECKING:
-    from ldfusion.data.frame_folder import Clip, MaskMaker
+    from ldfusion.data.frame_folder import MaskMaker
     from ldfusion.io.video_pair import FramePair
 
 
@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="DATASET", required=True, help="folder of the data set")
     parser.add_argument("--overwrite", action="store_true", help="make it anew (default: go on, or keep it)")
     parser.add_argument("--size", type=size, metavar="WxH", default=(240, 320), help="of the images (320x240)")
+    inputs.add_rate(parser)
     parser.add_argument("--every", type=int, metavar="N", default=1, help="take every N-th frame pair (1)")
     parser.add_argument(
         "--offset", type=float, metavar="S", default=0.0, help="seconds by which the infrared clock is ahead (0)"
@@ -67,8 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the data set; 0 when it is complete."""
+    from ldfusion.data.clips import find_clips
     from ldfusion.data.frame_folder import FrameFolder
     from ldfusion.data.frames import FrameRules
+    from ldfusion.io.files import output_folder
+    from ldfusion.io.lock import folder_lock
 
     rules = FrameRules(
         size=args.size,
@@ -83,13 +87,16 @@ def run(args: argparse.Namespace) -> int:
     )
     masks = _mask_maker(args) if args.humans else None
     about = {"masks": {"segmenter": args.segmenter, "threshold": args.infrared_threshold}} if args.humans else {}
-    folder = FrameFolder(args.output, find_clips(args.visible, args.infrared), rules, about, args.overwrite)
-    if folder.finished:
-        say(f"{args.output} is complete from before (--overwrite makes it anew): {folder.summary()}")
-        return 0
-    for note in folder.build(masks, _watch):
-        say(note)
-    say(folder.summary())
+    inputs.check_rate(args)
+    clips = find_clips(args.visible, args.infrared, args.rate)
+    with output_folder(args.output), folder_lock(args.output):
+        folder = FrameFolder(args.output, clips, rules, about, args.overwrite)
+        if folder.finished:
+            say(f"{args.output} is complete from before (--overwrite makes it anew): {folder.summary()}")
+            return 0
+        for note in folder.build(masks, _watch):
+            say(note)
+        say(folder.summary())
     print(args.output)
     return 0
 
@@ -99,7 +106,7 @@ def _watch(pairs: Iterable[FramePair], name: str, total: int | None) -> Iterable
 
 
 def _mask_maker(args: argparse.Namespace) -> MaskMaker:
-    from ldfusion.io.video import VideoReader
+    from ldfusion.io.frame_sequence import open_video
     from ldfusion.registration.masks import MaskSource, load_segmenter, parse_threshold, sequence_threshold
 
     threshold = parse_threshold(args.infrared_threshold)
@@ -108,46 +115,13 @@ def _mask_maker(args: argparse.Namespace) -> MaskMaker:
     def make(infrared: Path) -> MaskSource:
         level: Any = threshold
         if threshold == "sequence":
-            with VideoReader(infrared, "infrared") as reader:
+            with open_video(infrared, "infrared", args.rate) as reader:
                 level = sequence_threshold(
                     frame.tensor() for k, frame in enumerate(reader.frames()) if k % args.every == 0
                 )
         return MaskSource(segmenter, level)
 
     return make
-
-
-def find_clips(visible: Path, infrared: Path) -> list[Clip]:
-    """The videos of two folders by their stems, or one pair of files.
-
-    Raises:
-        InputError: a path is missing, one is a file and the other a folder, or no two names match.
-    """
-    from ldfusion.data.frame_folder import Clip
-    from ldfusion.io.video import VIDEO_SUFFIXES
-
-    for path in (visible, infrared):
-        if not path.exists():
-            raise InputError(f"{path}: no such file or folder")
-    if visible.is_dir() != infrared.is_dir():
-        raise InputError(f"{visible} and {infrared}: give two videos or two folders of videos")
-    if not visible.is_dir():
-        return [Clip(visible.stem, visible, infrared)]
-    found = [
-        {
-            f.stem: f
-            for f in sorted(folder.iterdir())
-            if f.suffix.lower() in VIDEO_SUFFIXES and not f.name.startswith(".")
-        }
-        for folder in (visible, infrared)
-    ]
-    shared = sorted(found[0].keys() & found[1].keys())
-    if not shared:
-        raise InputError(f"{visible} and {infrared}: no video ({', '.join(VIDEO_SUFFIXES)}) of the same name in both")
-    left = sorted(found[0].keys() ^ found[1].keys())
-    if left:
-        say(f"warning: without a partner in the other folder and left out: {', '.join(left)}")
-    return [Clip(name, found[0][name], found[1][name]) for name in shared]
 
 
 def size(text: str) -> tuple[int, int]:

@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ldfusion.commands import batches, options
+from ldfusion.commands import batches, inputs, options
 from ldfusion.commands.terminal import say
 from ldfusion.errors import InputError
 from ldfusion.io.records import RecordLog
@@ -44,10 +44,10 @@ _SETTINGS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    options.add_pair(parser)
+    inputs.add_pair(parser)
     options.add_output(parser)
     options.add_method(parser)
-    options.add_thermal(parser)
+    inputs.add_thermal(parser)
     parser.add_argument("--register", action="store_true", help="bring the infrared onto the visible image first")
     options.add_guidance(parser)
     options.add_model(parser)
@@ -55,12 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fuse all pairs; 0 when every pair has its results, 1 when some could not be done."""
-    from ldfusion.io.files import check_output_folder
+    from ldfusion.io.files import output_folder
 
     options.check_method(args)
     pairs = batches.read_pairs(args)
-    check_output_folder(args.output)
-    return fuse_pairs(pairs, args)
+    with output_folder(args.output):
+        return fuse_pairs(pairs, args)
 
 
 def fuse_pairs(pairs: Mapping[str, NamedPair], args: argparse.Namespace) -> int:
@@ -126,7 +126,7 @@ def _load(args: argparse.Namespace, infrared: Sequence[Path]) -> Work[NamedPair]
     method = options.load_fusion(args)
     register = getattr(args, "register", False)  # `ldfusion demo` has no such option
     registrar = load_registrar(device=options.choose_device(args.device)) if register else None
-    thermal = options.thermal_options(args, infrared)
+    thermal = inputs.thermal_options(args, infrared)
 
     def fuse(name: str, files: NamedPair) -> Result:
         # no name holds the pair: at 24 megapixels 0.4 GB are gone before the files are encoded
@@ -135,7 +135,7 @@ def _load(args: argparse.Namespace, infrared: Sequence[Path]) -> Work[NamedPair]
         if found is not None and not found.trusted:
             say(
                 f"error: {name}: cannot be registered (score {found.score:.2f}); "
-                "fused as it came, the infrared image only resized"
+                "fused as it came, the infrared image only resized (`ldfusion register` tries it turned, too)"
             )
 
         def write(folder: Path) -> None:

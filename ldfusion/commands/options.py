@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,76 +15,15 @@ if TYPE_CHECKING:
     import torch
 
     from ldfusion.fusion.base import FusionMethod
-    from ldfusion.io.thermal import ThermalOptions
     from ldfusion.pipeline import LDFusionPipeline
 
 
-THERMAL_UNITS = ("auto", "celsius", "kelvin", "kelvin-10", "kelvin-25", "kelvin-100", "counts")
-"""Names of `ldfusion.io.thermal`, likewise."""
-
 TONES = ("natural", "contrast", "bright")
-"""Names of `ldfusion.fusion.tone`, likewise."""
+"""Names of `ldfusion.fusion.tone`, which is not imported for a help text."""
 
 
 _ALWAYS = ("seed", "device")
 """Options that every command line has, whether the method looks at them or not."""
-
-
-def add_pair(parser: argparse.ArgumentParser) -> None:
-    """The two sides of a pair: two files, two folders whose files are matched by name, or what holds both."""
-    parser.add_argument(
-        "visible",
-        type=Path,
-        metavar="VISIBLE",
-        help="visible image, or a folder of them; alone: a folder of both kinds, or a thermal file with its photo",
-    )
-    parser.add_argument(
-        "infrared",
-        type=Path,
-        nargs="?",
-        metavar="INFRARED",
-        help="infrared image, or a folder with files of the same names (up to marks like _vis and _ir)",
-    )
-    parser.add_argument("--recursive", action="store_true", help="look into subfolders too")
-
-
-def add_thermal(parser: argparse.ArgumentParser) -> None:
-    """How infrared files are read."""
-    parser.add_argument(
-        "--range",
-        type=float,
-        nargs=2,
-        metavar=("MIN", "MAX"),
-        help="what becomes black and white in the infrared images: degrees C where the files have them, else their own "
-        "units (default: percentiles, one pair for a folder)",
-    )
-    parser.add_argument(
-        "--thermal-unit",
-        choices=THERMAL_UNITS,
-        default="auto",
-        help="unit of infrared files of plain numbers: kelvin-100 is kelvin x 100 (default: told by their range)",
-    )
-    parser.add_argument("--page", type=values.page, metavar="N", help="page of TIFF files that have several (first)")
-
-
-def thermal_options(args: argparse.Namespace, files: Sequence[Path]) -> ThermalOptions:
-    """The options of `add_thermal`; without a range one gain for all of ``files`` where there are several.
-
-    Raises:
-        InputError: a range that is none.
-    """
-    from ldfusion.io.radiometric import common_limits
-    from ldfusion.io.thermal import ThermalOptions
-
-    limits = getattr(args, "range", None)
-    if limits is not None and not limits[0] < limits[1]:
-        raise InputError(f"--range {limits[0]:g} {limits[1]:g}: give the lower one first")
-    given = ThermalOptions(
-        unit=getattr(args, "thermal_unit", "auto"), limits=limits and tuple(limits), page=getattr(args, "page", None)
-    )
-    if given.limits is None and len(files) > 1:
-        given = replace(given, limits=common_limits(files, given))
-    return given
 
 
 def add_output(parser: argparse.ArgumentParser, default: str | None = None) -> None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ldfusion.commands import batches, options
+from ldfusion.commands import batches, inputs, options
 from ldfusion.jobs import Result, Work
 
 if TYPE_CHECKING:
@@ -34,12 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", metavar="DIR", default="", help="segmentation network (default: the one inside the package)"
     )
+    inputs.add_thermal(parser)
     options.add_device(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Segment all images; 0 when every image has its results, 1 when some could not be done."""
-    return batches.run_images(args, outputs, lambda: _load(args))
+    return batches.run_images(args, outputs, lambda: _load(args), "segmented")
 
 
 def outputs(name: str) -> list[Path]:
@@ -51,18 +53,19 @@ def _load(args: argparse.Namespace) -> Work[Path]:
     """What segments one image."""
     from ldfusion.segmentation.network import load_segmenter
 
-    device = options.choose_device(args.device)
+    device, thermal = options.choose_device(args.device), inputs.image_options(args)
     network = load_segmenter(args.weights, device)
-    _write_legend(args.output, network.classes)
+    write_legend = cache(lambda: _write_legend(args.output, network.classes))
 
     def work(name: str, file: Path) -> Result:
         from ldfusion.io.image import write_png
         from ldfusion.segmentation.overlay import overlay
 
-        image = batches.read_image(file, args.modality)
+        image = batches.read_image(file, args.modality, thermal)
         labels = network.segment(image[None].to(device)).cpu()
 
         def write(folder: Path) -> None:
+            write_legend()
             for file, picture in zip(
                 outputs(name), (labels / 255, overlay(image[None], labels, network.classes)[0]), strict=True
             ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Collection
+from fractions import Fraction
 from typing import Any, TypeVar
 
 from ldfusion.errors import InputError
@@ -90,6 +91,17 @@ def duration(text: str) -> float:
     """Parse a time above 0."""
     value = seconds(text)
     return _accept(text, value, value > 0, "more than 0 seconds")
+
+
+def rate(text: str) -> Fraction:
+    """Parse frames a second, like 25, 8.6 or 30000/1001."""
+    try:
+        value = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        value = Fraction(-1)
+    if not 0 < value <= 10_000:
+        raise argparse.ArgumentTypeError(f"'{text}': expected frames a second, like 25, 8.6 or 30000/1001")
+    return value
 
 
 def angle(text: str) -> float:

@@ -1,5 +1,6 @@
 """Fuse a visible and an infrared video into one.
 
+Either may be a folder of numbered frames, images of any kind that `ldfusion fuse` reads, at --rate frames a second.
 Frames are matched by their times: frame rates, beginnings and sizes may differ, the shorter video ends it, and sound is
 left out. FUSED.mp4 is H.264; FUSED.mp4.json says how it was made: method, frames, sentences and, with --register, every
 registered frame with the transform (infrared -> visible pixels). With --register the cameras are taken to stand still
@@ -16,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ldfusion.commands import options, values
+from ldfusion.commands import inputs, options, values
 from ldfusion.commands.terminal import say
 from ldfusion.errors import InputError
 from ldfusion.jobs import progress
@@ -32,8 +33,8 @@ INTERRUPTED = 130
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("visible", type=Path, metavar="VISIBLE", help="visible video")
-    parser.add_argument("infrared", type=Path, metavar="INFRARED", help="infrared video")
+    parser.add_argument("visible", type=Path, metavar="VISIBLE", help="visible video, or a folder of frames")
+    parser.add_argument("infrared", type=Path, metavar="INFRARED", help="infrared video, or a folder of frames")
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FUSED", required=True, help="the fused video, .mp4, .mov or .mkv"
     )
@@ -54,25 +55,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         help="seconds by which a moment comes later in the infrared file than in the visible one (default: 0)",
     )
+    inputs.add_rate(parser)
+    inputs.add_thermal(parser)
     options.add_guidance(parser)
     options.add_model(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Fuse; 0 when done, 1 when --register failed (the infrared is then resized), 130 when interrupted."""
-    options.check_method(args)
-    _check_output(args)
-    if args.output.exists() and not args.overwrite:
-        say(f"{args.output} is kept from before (--overwrite makes it anew)")
-        return 0
+    from ldfusion.io.files import output_folder
+    from ldfusion.io.lock import file_lock
 
+    options.check_method(args)
+    inputs.check_rate(args)
+    _check_output(args)
+    if _kept(args):
+        return 0
+    with output_folder(args.output.parent), file_lock(args.output):
+        return 0 if _kept(args) else _fuse(args)  # another run may have made it meanwhile
+
+
+def _kept(args: argparse.Namespace) -> bool:
+    """Whether the result is there and stays, which is then said."""
+    kept = bool(args.output.exists() and not args.overwrite)
+    if kept:
+        say(f"{args.output} is kept from before (--overwrite makes it anew)")
+    return kept
+
+
+def _fuse(args: argparse.Namespace) -> int:
     from ldfusion.fusion.video import PRIMING, VideoFuser, fuse_video
-    from ldfusion.io.files import check_output_folder
-    from ldfusion.io.video import VideoReader
+    from ldfusion.io.frame_sequence import open_video
     from ldfusion.io.video_pair import PairedVideo
 
-    with VideoReader(args.visible) as visible, VideoReader(args.infrared, "infrared") as infrared:
-        check_output_folder(args.output.parent)
+    thermal = inputs.thermal_options(args, [])
+    with (
+        open_video(args.visible, rate=args.rate) as visible,
+        open_video(args.infrared, "infrared", args.rate, thermal) as infrared,
+    ):
         both = PairedVideo(visible, infrared, args.offset)
         notes = both.notes()
         for line in notes:

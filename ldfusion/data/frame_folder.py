@@ -13,16 +13,16 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ldfusion.data.clips import Clip
 from ldfusion.data.frames import SPLITS, FrameRules, HumanMasks, Judged, judge, person_labels, split_names
 from ldfusion.data.labels import MASK_CLASSES
 from ldfusion.errors import InputError, WorkError
 from ldfusion.io.files import atomic_write, check_output_folder
+from ldfusion.io.frame_sequence import open_video
 from ldfusion.io.image import write_png
-from ldfusion.io.video import VideoReader
 from ldfusion.io.video_pair import FramePair, PairedVideo
 
 MANIFEST, SETTINGS, PROGRESS = "manifest.jsonl", "dataset.json", ".manifest.partial.jsonl"
@@ -32,15 +32,6 @@ PERSON = MASK_CLASSES.index("person")
 
 Watch = Callable[[Iterable[FramePair], str, int | None], Iterable[FramePair]]
 MaskMaker = Callable[[Path], HumanMasks]
-
-
-@dataclass(frozen=True)
-class Clip:
-    """Two videos of one scene; ``name`` begins the names of their frames."""
-
-    name: str
-    visible: Path
-    infrared: Path
 
 
 class FrameFolder:
@@ -69,10 +60,7 @@ class FrameFolder:
         overwrite: bool = False,
     ) -> None:
         self.root, self.clips, self.rules = root, list(clips), rules
-        sources = [
-            {"name": c.name, "visible": str(c.visible.resolve()), "infrared": str(c.infrared.resolve())} for c in clips
-        ]
-        self.settings = {"sources": sources, "rules": rules.as_dict(), **(about or {})}
+        self.settings = {"sources": [clip.source() for clip in clips], "rules": rules.as_dict(), **(about or {})}
         check_output_folder(root)
         self._check_owner(overwrite)
         self.finished = (root / MANIFEST).is_file()
@@ -145,7 +133,10 @@ class FrameFolder:
 
     def _clip(self, clip: Clip, masks: MaskMaker | None, watch: Watch | None) -> Iterator[str]:
         done = sum(line["clip"] == clip.name for line in self._lines)
-        with VideoReader(clip.visible) as visible, VideoReader(clip.infrared, "infrared") as infrared:
+        with (
+            open_video(clip.visible, rate=clip.rate) as visible,
+            open_video(clip.infrared, "infrared", clip.rate) as infrared,
+        ):
             both = PairedVideo(visible, infrared, self.rules.offset)
             yield from both.notes()
             source = masks(clip.infrared) if masks is not None and self.rules.humans else None

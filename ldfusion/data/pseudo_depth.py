@@ -13,8 +13,9 @@ from depth.estimator import load_estimator, working_shape
 from ldfusion.data.catalog import PairFiles
 from ldfusion.data.labels import depth_label_path
 from ldfusion.errors import InputError
-from ldfusion.io.files import atomic_write
+from ldfusion.io.files import atomic_write, output_folder
 from ldfusion.io.image import read_infrared, read_visible
+from ldfusion.io.lock import folder_lock
 from ldfusion.io.size import resize
 
 
@@ -44,6 +45,7 @@ def make_depth_labels(
 
     Raises:
         InputError: the teacher is not there, or an image cannot be read.
+        WorkError: another run makes labels there.
     """
     try:
         estimator = load_estimator(teacher, short_side=short_side, hint="--teacher takes a folder or a hub id").to(
@@ -51,19 +53,20 @@ def make_depth_labels(
         )
     except (FileNotFoundError, ValueError) as error:
         raise InputError(str(error)) from error
-    todo = [
-        (file, modality, target)
-        for pair in pairs
-        for modality, file in (("visible", pair.visible), ("infrared", pair.infrared))
-        if not (target := depth_label_path(output, pair.name, modality)).exists()
-    ]
-    for file, modality, target in tqdm(todo, unit="image", desc="depth labels", disable=None):
-        image = read_visible(file)[0] if modality == "visible" else read_infrared(file).expand(3, -1, -1)
-        shape = working_shape(image.shape[-2], image.shape[-1], short_side, estimator.multiple)
-        small = resize(image[None], shape).to(device)
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
-            inverse = estimator.predict(small)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(target) as temporary:
-            np.save(temporary, inverse[0, 0].float().cpu().numpy().astype(np.float16), allow_pickle=False)
+    with output_folder(output), folder_lock(output):
+        todo = [
+            (file, modality, target)
+            for pair in pairs
+            for modality, file in (("visible", pair.visible), ("infrared", pair.infrared))
+            if not (target := depth_label_path(output, pair.name, modality)).exists()
+        ]
+        for file, modality, target in tqdm(todo, unit="image", desc="depth labels", disable=None):
+            image = read_visible(file)[0] if modality == "visible" else read_infrared(file).expand(3, -1, -1)
+            shape = working_shape(image.shape[-2], image.shape[-1], short_side, estimator.multiple)
+            small = resize(image[None], shape).to(device)
+            with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
+                inverse = estimator.predict(small)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(target) as temporary:
+                np.save(temporary, inverse[0, 0].float().cpu().numpy().astype(np.float16), allow_pickle=False)
     return len(todo)

@@ -34,6 +34,8 @@ class FeatureExtractor(nn.Module):
 
     def check_timesteps(self, timesteps: Sequence[int]) -> None:
         """Raise `InputError` unless there are as many timesteps as the features are made of, all within 1..T."""
+        if not isinstance(timesteps, Sequence) or not all(isinstance(t, int) for t in timesteps):
+            raise InputError(f"timesteps: {timesteps!r} is no list of whole numbers; give some like [5, 50, 100]")
         if len(timesteps) != len(self.timesteps):
             raise InputError(f"timesteps: features are taken at {len(self.timesteps)} of them, got {len(timesteps)}")
         steps = self.schedule.config.num_train_timesteps
@@ -113,7 +115,12 @@ def pipeline_noise(
 
     Returns:
         float32.
+
+    Raises:
+        InputError: the generator is none, or not the CPU's.
     """
+    if generator is not None and not (isinstance(generator, torch.Generator) and generator.device.type == "cpu"):
+        raise InputError(f"generator: {generator!r}: give a torch.Generator of the CPU")
     b, h, w = size
     source = generator if generator is not None else torch.Generator("cpu").manual_seed(0 if seed is None else seed)
     noise = torch.randn((1, 4, h, w), generator=source)

@@ -38,8 +38,8 @@ def evaluate_pairs(
 ) -> EvaluationTable:
     """Evaluate the fused images of one or several methods against their sources.
 
-    Images belong together by their stem. A pair that cannot be read, and the pairs that a method has not
-    fused, become lines in `problems` of the table and are left out of the means; the others are evaluated.
+    Images belong together by their stem. A pair that cannot be read, the pairs that a method has not fused, and fused
+    images of no pair become lines in `problems` of the table and are left out of the means; the others are evaluated.
 
     Args:
         fused: method name -> folder of fused images (or one file, when `visible` and `infrared` are files).
@@ -57,7 +57,10 @@ def evaluate_pairs(
     get_convention(convention).select(metrics)  # a wrong name is told before any folder is listed
     pairs = match_pairs(visible, infrared)
     files = {method: _fused_files(folder, pairs[0][0]) for method, folder in fused.items()}
-    return evaluate_files(files, pairs, metrics, device, convention, fused, pairs.report(), shared)
+    names = {name for name, _, _ in pairs}
+    extra = {method: sorted(found.keys() - names) for method, found in files.items()}
+    left = [f"{fused[m]}: no pair of sources for {some(stems)}; left out" for m, stems in extra.items() if stems]
+    return evaluate_files(files, pairs, metrics, device, convention, fused, [*pairs.report(), *left], shared)
 
 
 def evaluate_files(

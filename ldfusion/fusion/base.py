@@ -142,6 +142,8 @@ def prepare(
         raise InputError(f"{len(first)} visible but {len(second)} infrared images; give one infrared for each visible")
     if register and not any(known):
         registrar = _default_registrar() if register is True else register
+        if not callable(registrar):
+            raise InputError(f"register: {register!r} is no registrar; give True, or one of load_registrar")
         size = (int(second.shape[-2]), int(second.shape[-1]))
         pairs = [
             align(Pair(str(k), first[k : k + 1], second[k : k + 1], False, size), registrar) for k in range(len(first))

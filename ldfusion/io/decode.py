@@ -7,35 +7,25 @@ which Pillow reads. The pixel count is checked on the header, before anything is
 
 from __future__ import annotations
 
-import contextlib
 import io
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from ldfusion.errors import InputError
 from ldfusion.io import jpeg
 from ldfusion.io.notices import notice
+from ldfusion.io.pixels import DEEP, MAX_PIXELS, ORIENTATION, bits_of, check_size, decode_cv2, expanded
+from ldfusion.io.tiff import decode_tiff
 
-MAX_PIXELS = 200_000_000
-MIN_SIDE = 32
-
-_ORIENTATION = 274  # tag of EXIF and TIFF
-_BITS_PER_SAMPLE_16 = 16
-_MAX_CHANNELS = 4
 _BEARABLE = 0.01  # share of a picture that a file without its end may lack
 
 # The plugin classes are called directly: Image.open would apply Pillow's own process-wide pixel limit, and would try
@@ -86,7 +76,7 @@ def read_raw(
         raise InputError(f"{path} has one page, there is no page {page}")
     try:
         raw, orientation = (
-            _decode_tiff(path, max_pixels, page) if plugin is None else _decode_pillow(path, plugin, max_pixels)
+            decode_tiff(path, max_pixels, page) if plugin is None else _decode_pillow(path, plugin, max_pixels)
         )
     except InputError:
         raise
@@ -136,20 +126,10 @@ def first_bytes(path: Path) -> bytes:
     return head
 
 
-def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
-    if min(width, height) < MIN_SIDE:
-        raise InputError(f"{path} is {width}x{height} pixels; at least {MIN_SIDE} a side are needed")
-    if width * height > max_pixels:
-        raise InputError(
-            f"{path} claims {width}x{height} pixels ({width * height / 1e6:.0f} megapixels), "
-            f"over the limit of {max_pixels / 1e6:g}; shrink it"
-        )
-
-
 def _decode_pillow(path: Path, plugin: type[ImageFile], max_pixels: int) -> tuple[NDArray[Any], int]:
     with plugin(path) as image:
-        _check_size(path, *image.size, max_pixels)
-        sixteen_bit_color = image.mode not in ("1", "I;16") and _bits(image) == _BITS_PER_SAMPLE_16
+        check_size(path, *image.size, max_pixels)
+        sixteen_bit_color = image.mode not in ("1", "I;16") and bits_of(image) == DEEP
         try:
             image.load()
         except OSError:
@@ -160,9 +140,9 @@ def _decode_pillow(path: Path, plugin: type[ImageFile], max_pixels: int) -> tupl
                 raise
             lack = f"its last {missing:.1%} are missing, the rest is" if missing else "its picture is whole and"
             notice(f"{path} lacks the end mark of a JPEG file; {lack} used")
-            return _expanded(picture), image.getexif().get(_ORIENTATION, 1)
-        orientation = image.getexif().get(_ORIENTATION, 1)
-        return (_decode_cv2(path) if sixteen_bit_color else _expanded(image)), orientation
+            return expanded(picture), image.getexif().get(ORIENTATION, 1)
+        orientation = image.getexif().get(ORIENTATION, 1)
+        return (decode_cv2(path) if sixteen_bit_color else expanded(image)), orientation
 
 
 def _unended(path: Path) -> tuple[Image.Image, float]:
@@ -179,97 +159,6 @@ def _unended(path: Path) -> tuple[Image.Image, float]:
             decoded.append(image.copy())
     missing = np.any(np.atleast_3d(np.asarray(decoded[0]) != np.asarray(decoded[1])), axis=-1)
     return decoded[0], float(missing.mean())
-
-
-def _bits(image: ImageFile) -> int:
-    """Bits per sample in the file, which the mode of a Pillow image does not tell for 16-bit colour."""
-    if isinstance(image, TiffImageFile):
-        return max(image.tag_v2.get(258, (1,)))
-    raw_mode = image.tile[0][3] if image.tile else ""
-    return _BITS_PER_SAMPLE_16 if str(raw_mode).endswith(";16B") else 8
-
-
-def _expanded(image: Image.Image) -> NDArray[Any]:
-    """Pillow image to an array of plain grey, RGB or alpha channels."""
-    if image.mode in ("P", "PA"):
-        image = image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
-    elif image.mode == "1":
-        image = image.convert("L")
-    elif image.mode not in ("L", "LA", "RGB", "RGBA", "F", "I") and not image.mode.startswith("I;16"):
-        image = image.convert("RGB")
-    array = np.asarray(image)
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
-
-
-def _decode_cv2(path: Path, page: int = 0) -> NDArray[Any]:
-    data = np.fromfile(path, dtype=np.uint8)
-    array: NDArray[Any] | None
-    if page:
-        pages = cv2.imdecodemulti(data, cv2.IMREAD_UNCHANGED, range=(page, page + 1))[1]
-        array = pages[0] if pages else None
-    else:
-        array = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-    if array is None:
-        raise ValueError("OpenCV cannot decode it")
-    if array.ndim == 2:
-        return array
-    return cv2.cvtColor(array, cv2.COLOR_BGRA2RGBA if array.shape[-1] == _MAX_CHANNELS else cv2.COLOR_BGR2RGB)
-
-
-def _choose_page(file: tifffile.TiffFile, path: Path, page: int | None) -> tuple[int, Any]:
-    """Index of the page to read, and the page; says so where there are several of one kind."""
-    count = len(file.pages)
-    if page is not None and not 1 <= page <= count:
-        raise InputError(f"{path} has {count} page{'s' * (count > 1)}, there is no page {page}")
-    first = file.pages.first
-    if page is None and count > 1:
-        others = sum(isinstance(p, tifffile.TiffPage) and not p.is_reduced for p in list(file.pages)[1:])
-        if others:
-            notice(f"{path} has {others + 1} pages: the first is read (--page N for another)")
-    return (0, first) if page in (None, 1) else (page - 1, file.pages[page - 1])
-
-
-def _decode_tiff(path: Path, max_pixels: int, number: int | None) -> tuple[NDArray[Any], int]:
-    with _silent("tifffile"), tifffile.TiffFile(path) as file:
-        if not len(file.pages):
-            raise ValueError("the page directory is missing")
-        index, page = _choose_page(file, path, number)
-        _check_size(path, page.imagewidth, page.imagelength, max_pixels)
-        if page.samplesperpixel > _MAX_CHANNELS:
-            raise InputError(f"{path} has {page.samplesperpixel} channels; give a grey or an RGB image")
-        if page.imagedepth > 1:
-            raise InputError(f"{path} is a volume of {page.imagedepth} slices; give a single image")
-        if _tifffile_reads(page):
-            array = page.asarray()
-            array = np.moveaxis(array, 0, -1) if page.axes == "SYX" else array
-            return array.astype(array.dtype.newbyteorder("="), copy=False), page.tags.valueof(_ORIENTATION, 1)
-    with TiffImageFile(path) as image:
-        image.seek(index)
-        deep_color = len(image.getbands()) > 1 and _bits(image) == _BITS_PER_SAMPLE_16
-        image.load()  # turns the image by its orientation tag, as OpenCV does
-        return (_decode_cv2(path, index) if deep_color else _expanded(image)), 1
-
-
-def _tifffile_reads(page: tifffile.TiffPage) -> bool:
-    """Whether tifffile decodes this page with the codecs installed, into plain grey or RGB samples."""
-    plain = page.photometric in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB)
-    decodable = page.compression in tifffile.TIFF.DECOMPRESSORS and page.predictor in tifffile.TIFF.UNPREDICTORS
-    return plain and decodable and page.dtype is not None and page.dtype.kind in "uif" and page.bitspersample >= 8
-
-
-@contextlib.contextmanager
-def _silent(name: str) -> Iterator[None]:
-    """Drop the records of one logger: what matters of them is raised as one InputError."""
-
-    def drop(record: logging.LogRecord) -> bool:
-        return False
-
-    logger = logging.getLogger(name)
-    logger.addFilter(drop)
-    try:
-        yield
-    finally:
-        logger.removeFilter(drop)
 
 
 def _upright(array: NDArray[Any], orientation: object) -> NDArray[Any]:

@@ -6,8 +6,10 @@ import contextlib
 import errno
 import json
 import os
+import re
+import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from ldfusion.errors import InputError, WorkError
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".irg")
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+_TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp")
+_STAGING = re.compile(r"\..*\.partial$")
 _SHOWN = 5  # names listed in a message before it says how many more there are
 
 
@@ -134,6 +138,30 @@ def check_output_folder(path: str | Path) -> Path:
 
 
 @contextlib.contextmanager
+def output_folder(path: str | Path) -> Iterator[Path]:
+    """`check_output_folder` around the work that fills it: what it made is gone again if nothing was written there.
+
+    Raises:
+        InputError: see `check_output_folder`.
+        WorkError: likewise.
+    """
+    folder = Path(path)
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        yield check_output_folder(folder)
+    finally:
+        inside = list(folder.iterdir()) if made and folder.is_dir() else []
+        remove_empty([*(each for each in inside if each.is_dir()), *made])
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove those of some folders that are empty, the first one first."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+@contextlib.contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; renamed to ``path`` when the block ends, removed if it fails.
 
@@ -160,6 +188,21 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed runs left half-written in a folder and its subfolders; no other run may be writing there."""
+    try:
+        entries = list(folder.iterdir())
+    except OSError:
+        return
+    for entry in entries:
+        if _STAGING.match(entry.name) and entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        elif not entry.name.startswith(".") and entry.is_dir():
+            entries += [inner for inner in entry.iterdir() if inner.name.startswith(".")]
+        elif _TEMPORARY.match(entry.name):
+            entry.unlink(missing_ok=True)
 
 
 def some(names: Sequence[str], count: int = _SHOWN) -> str:

@@ -1,4 +1,4 @@
-"""One run at a time in one folder: a lock that the operating system takes back when its process dies."""
+"""One run at a time in one folder or on one file: a lock that the operating system takes back when its process dies."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ldfusion.errors import WorkError
+from ldfusion.io.files import remove_leftovers
 
 try:
     import fcntl
@@ -25,15 +26,35 @@ def folder_lock(folder: str | Path) -> Iterator[None]:
     """Keep other runs out of a folder while the block works in it.
 
     The lock is the kernel's (`flock`) on a hidden file, so that a killed process leaves none behind; the file itself
-    goes with the lock, and one that is left over means nothing.
+    goes with the lock, and one that is left over means nothing. What killed runs have left half-written is removed.
 
     Raises:
         WorkError: another run has it; the line names its process.
     """
-    path = Path(folder) / LOCK
-    handle = None if fcntl is None else _acquire(path)
-    try:
+    with _lock(Path(folder) / LOCK, Path(folder)) as locked:
+        if locked:
+            remove_leftovers(Path(folder))
         yield
+
+
+@contextlib.contextmanager
+def file_lock(file: str | Path) -> Iterator[None]:
+    """Keep other runs from making the same file, as `folder_lock` keeps them out of a folder.
+
+    Raises:
+        WorkError: another run makes it; the line names its process.
+    """
+    file = Path(file)
+    with _lock(file.with_name(f".{file.name}.lock"), file):
+        yield
+
+
+@contextlib.contextmanager
+def _lock(path: Path, what: Path) -> Iterator[bool]:
+    """Yields whether there is a lock; none where the file system knows none."""
+    handle = None if fcntl is None else _acquire(path, what)
+    try:
+        yield handle is not None
     finally:
         if handle is not None:
             # removed while it is still held: who opens it later opens a new one (see _acquire)
@@ -42,7 +63,7 @@ def folder_lock(folder: str | Path) -> Iterator[None]:
             os.close(handle)
 
 
-def _acquire(path: Path) -> int | None:
+def _acquire(path: Path, what: Path) -> int | None:
     while True:
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -59,7 +80,7 @@ def _acquire(path: Path) -> int | None:
                 return None
             process = f" (process {owner})" if owner else ""
             raise WorkError(
-                f"{path.parent} is in use by another run{process}; wait until it is done, or give another folder"
+                f"{what} is in use by another run{process}; wait until it is done, or give another one"
             ) from error
         try:
             same = os.path.samestat(os.fstat(handle), path.stat())

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator
+from contextvars import ContextVar
 
 _logger = logging.getLogger("ldfusion.io")
 _told: set[str] = set()
+_quiet = ContextVar("quiet", default=False)
 
 
 def notice(message: str) -> None:
@@ -13,6 +17,16 @@ def notice(message: str) -> None:
 
     Without any logging set up, Python prints it as a bare line on stderr.
     """
-    if message not in _told:
+    if message not in _told and not _quiet.get():
         _told.add(message)
         _logger.warning("%s", message)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """No remarks inside the block: of frames of one video, the first of which has said it."""
+    before = _quiet.set(True)
+    try:
+        yield
+    finally:
+        _quiet.reset(before)

@@ -7,8 +7,6 @@ of both alone (``FLIR0001`` and ``FLIR0001_RGB``).
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,16 +14,9 @@ from typing import Literal, overload
 
 from ldfusion.errors import InputError
 from ldfusion.io.files import IMAGE_SUFFIXES, images_in, some
+from ldfusion.io.marks import WORDS, Modality, fold, split_mark
 
 NamedPair = tuple[str, Path, Path]
-Modality = Literal["visible", "infrared"]
-
-_WORDS: dict[Modality, frozenset[str]] = {
-    "visible": frozenset({"vis", "visible", "visual", "vi", "rgb", "color", "colour", "photo", "optical", "eo"}),
-    "infrared": frozenset({"ir", "infrared", "inf", "thermal", "thermo", "therm", "tir", "lwir", "flir", "irt"}),
-}
-_LETTERS: dict[Modality, frozenset[str]] = {"visible": frozenset("wv"), "infrared": frozenset("t")}
-"""Marks of one letter, of drones' cameras: at the end of a name alone."""
 _PASSES: tuple[Literal["name", "plain", "key"], ...] = ("name", "plain", "key")
 _NO_KIND = "neither its name nor another's tells which is which"
 
@@ -133,7 +124,7 @@ def _two_folders(visible: Path, infrared: Path, recursive: bool) -> PairList:
     for which in _PASSES:  # equal names, names that differ in case or encoding, marked names
         left = [[f for f in files if f not in done] for files, done in zip((first, second), _sides(found), strict=True)]
         if which == "key":  # what is marked as of the other kind is no partner
-            left = [[f for f in fs if f.modality in (None, kind)] for fs, kind in zip(left, _WORDS, strict=True)]
+            left = [[f for f in fs if f.modality in (None, kind)] for fs, kind in zip(left, WORDS, strict=True)]
         shared = {getattr(f, which) for f in left[0]} & {getattr(f, which) for f in left[1]}
         keys = [_by_key([f for f in files if getattr(f, which) in shared], which) for files in left]
         new = [(keys[0][key], keys[1][key]) for key in sorted(shared)]
@@ -153,7 +144,7 @@ def _one_folder(folder: Path, recursive: bool) -> PairList:
     if inner is not None:
         return _two_folders(*inner, recursive)
     files, passed = _files(folder, recursive)
-    kinds = {kind: _by_key([f for f in files if f.modality == kind], "key") for kind in _WORDS}
+    kinds = {kind: _by_key([f for f in files if f.modality == kind], "key") for kind in WORDS}
     plain = _by_key([f for f in files if f.modality is None], "key")
     found, alone = [], []
     for key in sorted(kinds["visible"].keys() | kinds["infrared"].keys() | plain.keys()):
@@ -218,24 +209,7 @@ def _named(folder: Path, path: Path) -> _Named:
     inside = path.relative_to(folder).parent.parts
     stem, mark, modality = split_mark(path.stem)
     where = "".join(f"{part}__" for part in inside)
-    return _Named(path, where + path.stem, _fold(where + path.stem), _fold(where + stem), mark, modality)
-
-
-def split_mark(stem: str) -> tuple[str, str, Modality | None]:
-    """A file name without suffix as (name without the mark, the mark, what it stands for); an empty mark where none."""
-    for pattern, at_end in ((r"^(.*?)[_\-. ]+([^_\-. ]+)$", True), (r"^([^_\-. ]+)[_\-. ]+(.*)$", False)):
-        match = re.match(pattern, stem)
-        if match is None:
-            continue
-        rest, word = match.groups() if at_end else match.groups()[::-1]
-        for modality, words in _WORDS.items():
-            if rest and (_fold(word) in words or (at_end and _fold(word) in _LETTERS[modality])):
-                return rest, word, modality
-    return stem, "", None
-
-
-def _fold(text: str) -> str:
-    return unicodedata.normalize("NFC", text).casefold()
+    return _Named(path, where + path.stem, fold(where + path.stem), fold(where + stem), mark, modality)
 
 
 def _by_key(files: Iterable[_Named], which: Literal["name", "plain", "key"]) -> dict[str, _Named]:
@@ -275,8 +249,8 @@ def _kind_folders(folder: Path) -> tuple[Path, Path] | None:
         return None
     found: dict[Modality, list[Path]] = {"visible": [], "infrared": []}
     for entry in sorted(folder.iterdir()):
-        for modality, words in _WORDS.items():
-            if entry.is_dir() and _fold(entry.name) in words:
+        for modality, words in WORDS.items():
+            if entry.is_dir() and fold(entry.name) in words:
                 found[modality].append(entry)
     if [len(paths) for paths in found.values()] == [1, 1]:
         return found["visible"][0], found["infrared"][0]

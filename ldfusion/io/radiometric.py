@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from ldfusion.errors import InputError
 from ldfusion.io import dji, fff, jpeg
-from ldfusion.io.decode import MAX_PIXELS, MIN_SIDE, drop_alpha, first_bytes, read_raw
+from ldfusion.io.decode import drop_alpha, first_bytes, read_raw
 from ldfusion.io.notices import notice
+from ldfusion.io.pixels import MAX_PIXELS, MIN_SIDE
 from ldfusion.io.thermal import (
     PERCENTILES,
     Limits,
@@ -54,6 +55,28 @@ class ThermalImage:
     placement: NDArray[np.float64] | None = None
 
 
+def read_stored(path: str | Path, page: int | None = None) -> tuple[NDArray[Any], bool]:
+    """The values of an infrared file, for one that is moved and not looked at.
+
+    Returns:
+        The thermal values of a file that holds them beside a picture, see `ThermalImage`; of any other the array of
+        `ldfusion.io.decode.read_raw`. And whether they are degrees C, which the file does not hold in any other unit.
+
+    Raises:
+        InputError: see `read_thermal`.
+    """
+    found = _beside(Path(path))
+    return (read_raw(path, page=page), False) if found is None else (found.values, found.celsius)
+
+
+def _beside(path: Path) -> ThermalImage | None:
+    """The thermal values beside the picture of a file; None where there are none."""
+    head = first_bytes(path)
+    if head.startswith(jpeg.START) and path.stat().st_size <= _LARGEST_JPEG:
+        return _from_jpeg(path)
+    return _from_irg(path) if path.suffix.lower() == _IRG else None
+
+
 def read_thermal(path: str | Path, options: ThermalOptions | None = None, max_pixels: int = MAX_PIXELS) -> ThermalImage:
     """Read an infrared file of any kind.
 
@@ -64,15 +87,8 @@ def read_thermal(path: str | Path, options: ThermalOptions | None = None, max_pi
     Raises:
         InputError: see `ldfusion.io.decode.read_raw`; also a file whose reader is not installed.
     """
-    options, path = options or ThermalOptions(), Path(path)
-    head = first_bytes(path)
-    found: ThermalImage | None = None
-    if head.startswith(jpeg.START) and path.stat().st_size <= _LARGEST_JPEG:
-        found = _from_jpeg(path)
-    elif path.suffix.lower() == _IRG:
-        found = _from_irg(path)
-    if found is None:
-        found = _plain(path, options, max_pixels)
+    path = Path(path)
+    found = _beside(path) or _plain(path, options or ThermalOptions(), max_pixels)
     height, width = found.values.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise InputError(f"{path} is {width}x{height} thermal pixels; at least {MIN_SIDE} a side are needed")

@@ -9,72 +9,31 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import av
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ldfusion.errors import InputError
-from ldfusion.io.decode import MAX_PIXELS, MIN_SIDE
+from ldfusion.io.container import counts_of, is_deep, is_grey, length, open_container, video_stream
+from ldfusion.io.frame import Frame, VideoInfo
 from ldfusion.io.image import COLOR_MAP_SPREAD, channel_spread
 from ldfusion.io.notices import notice
 from ldfusion.io.palette import to_grey, told_palette
-from ldfusion.io.thermal import Limits, linear_gain, to_display
+from ldfusion.io.pixels import MAX_PIXELS, MIN_SIDE
+from ldfusion.io.thermal import ThermalOptions, in_celsius, linear_gain, to_display, unit_of
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".avi", ".webm", ".ts", ".mpg", ".mpeg", ".wmv")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".mov", ".m4v", ".mkv", ".avi", ".webm"),
+    *(".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".wmv"),
+)
 DEFAULT_RATE = Fraction(25)
 """Frames a second of a file that does not tell."""
 
 _WORTH_A_SEARCH = 2.0  # seconds of frames that are rather decoded than searched past
-_NO_VIDEO_FORMATS = ("image2", "tty", "ico")  # pictures and texts that FFmpeg opens as a video of one frame
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One frame.
-
-    Attributes:
-        time: when it is shown, seconds on the clock of its file.
-        pixels: uint8, (H, W, 3) RGB from a visible reader, (H, W) from an infrared one.
-    """
-
-    time: float
-    pixels: NDArray[np.uint8]
-
-    def tensor(self) -> Tensor:
-        """(1, 3, H, W) or (1, 1, H, W) float32 in [0, 1]."""
-        pixels = self.pixels[..., None] if self.pixels.ndim == 2 else self.pixels
-        return torch.from_numpy(pixels).permute(2, 0, 1)[None].float().div_(255)
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """What is known of a video before it is read through.
-
-    Attributes:
-        path: the file.
-        size: (height, width) of its frames, upright.
-        rate: mean frames a second.
-        start: time of the first frame, seconds on the file's clock.
-        duration: seconds, by the file's header; None where that does not say.
-        is_grey: the frames have one channel.
-        has_audio: there is sound beside the pictures.
-    """
-
-    path: Path
-    size: tuple[int, int]
-    rate: Fraction
-    start: float
-    duration: float | None
-    is_grey: bool
-    has_audio: bool
 
 
 class VideoReader:
@@ -86,7 +45,8 @@ class VideoReader:
             than 8 bits through the gain of `ldfusion.io.thermal`, with the limits of the first frame for all, so that
             the sequence is steady; a colour-mapped video is turned back to grey by its palette, or reduced to its luma
             where that is unknown, and the log says so.
-        limits: fixed (low, high) of an infrared video of more than 8 bits, in its own units.
+        options: of an infrared video: the unit of its counts, and fixed limits, in degrees C where it has them, else in
+            its own units.
 
     Attributes:
         info: see `VideoInfo`.
@@ -97,13 +57,15 @@ class VideoReader:
             too large.
     """
 
-    def __init__(self, path: str | Path, modality: str = "visible", limits: Limits | None = None) -> None:
-        self.path, self.modality, self._limits = Path(path), modality, limits
+    def __init__(self, path: str | Path, modality: str = "visible", options: ThermalOptions | None = None) -> None:
+        self.path, self.modality, self._options = Path(path), modality, options or ThermalOptions()
+        self._limits = self._options.limits if modality == "infrared" else None
+        self._unit = "counts"
         self.damaged = 0
         self._palette: str | None = None
-        self._container = _open(self.path)
+        self._container = open_container(self.path)
         try:
-            self._stream = _video_stream(self._container, self.path)
+            self._stream = video_stream(self._container, self.path)
             self._rate = self._stream.average_rate or self._stream.guessed_rate or DEFAULT_RATE
             first = next(self._decoded(), None)
             if first is None:
@@ -116,12 +78,10 @@ class VideoReader:
             self._container.close()
             raise
 
-    def __enter__(self) -> VideoReader:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -159,8 +119,8 @@ class VideoReader:
                     yield from found
                     return
         self._container.close()
-        self._container = _open(self.path)
-        self._stream = _video_stream(self._container, self.path)
+        self._container = open_container(self.path)
+        self._stream = video_stream(self._container, self.path)
         self.damaged = 0
         yield from self._decoded()
 
@@ -170,13 +130,9 @@ class VideoReader:
             raise InputError(f"{self.path} is {width}x{height} pixels; at least {MIN_SIDE} a side are needed")
         if height * width > MAX_PIXELS:
             raise InputError(f"{self.path}: {width}x{height} pixels are over the limit of {MAX_PIXELS / 1e6:g} million")
-        stream, duration = self._stream, None
-        if stream.duration is not None and stream.time_base is not None:
-            duration = float(stream.duration * stream.time_base)
-        elif self._container.duration is not None:
-            duration = self._container.duration / av.time_base
+        duration = length(self._container, self._stream, time)
         audio = bool(self._container.streams.audio)
-        return VideoInfo(self.path, (height, width), self._rate, time, duration, _is_grey(frame), audio)
+        return VideoInfo(self.path, (height, width), self._rate, time, duration, is_grey(frame), audio)
 
     def _prepare(self, frame: av.VideoFrame) -> None:
         """Look at the first frame for what should be told, and fix the gain of a thermal video."""
@@ -184,10 +140,12 @@ class VideoReader:
             if self.info.is_grey:
                 notice(f"{self.path} has no colour: its grey values are used for red, green and blue")
             return
-        if _is_deep(frame):
-            if self._limits is None:
-                self._limits = to_display(_counts(frame), str(self.path))[1]
-        elif not _is_grey(frame):
+        if is_deep(frame):
+            given = self._options.unit
+            self._unit = unit_of(counts_of(frame)) if given == "auto" else given
+            values = self._values(frame)
+            self._limits = to_display(values, str(self.path), self._limits, self._unit != "counts")[1]
+        elif not is_grey(frame):
             picture: Any = frame.to_ndarray(format="rgb24")
             if channel_spread(picture)[1] > COLOR_MAP_SPREAD:
                 self._palette = told_palette(self.path, picture)
@@ -222,8 +180,8 @@ class VideoReader:
             frame = frame.reformat(width=self._size[1], height=self._size[0], interpolation="AREA")
         if self.modality == "visible":
             pixels: Any = frame.to_ndarray(format="rgb24")
-        elif self._limits is not None and _is_deep(frame):
-            pixels = np.rint(linear_gain(_counts(frame), self._limits) * 255).astype(np.uint8)
+        elif self._limits is not None and is_grey(frame):
+            pixels = np.rint(linear_gain(self._values(frame), self._limits) * 255).astype(np.uint8)
         elif self._palette is not None:
             pixels = frame.to_ndarray(format="rgb24")
             pixels = to_grey(pixels, self._palette)
@@ -231,50 +189,10 @@ class VideoReader:
             pixels = frame.to_ndarray(format="gray")
         return np.ascontiguousarray(np.rot90(pixels, self._turns)) if self._turns else pixels
 
-
-def _open(path: Path) -> Any:
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; give a video file")
-    try:
-        if path.stat().st_size == 0:
-            raise InputError(f"{path} is empty (0 bytes); copy or export it again")
-        # Only files: a playlist must not make the program read from the network.
-        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (OSError, ValueError, av.error.FFmpegError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(
-            f"{path} is not a video that can be read ({reason}); give an MP4, MKV, AVI ... file"
-        ) from error
-    name = container.format.name
-    if name in _NO_VIDEO_FORMATS or name.endswith("_pipe"):
-        container.close()
-        raise InputError(f"{path} is not a video ({name}); give a video file, or fuse images with 'ldfusion fuse'")
-    return container
-
-
-def _video_stream(container: Any, path: Path) -> Any:
-    pictures = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-    for stream in container.streams.video:
-        if not stream.disposition & pictures:  # the cover of a song is no video
-            return stream
-    kinds = sorted({stream.type for stream in container.streams})
-    raise InputError(f"{path} has no video stream ({', '.join(kinds) or 'nothing'} only); give a video file")
-
-
-def _is_grey(frame: av.VideoFrame) -> bool:
-    return len(frame.format.components) == 1 and not frame.format.has_palette
-
-
-def _is_deep(frame: av.VideoFrame) -> bool:
-    return _is_grey(frame) and frame.format.components[0].bits > 8
-
-
-def _counts(frame: av.VideoFrame) -> NDArray[Any]:
-    """Values of a grey frame of more than 8 bits, as they are stored."""
-    if frame.format.name.startswith("grayf"):
-        return frame.to_ndarray(format="grayf32le")
-    bits = frame.format.components[0].bits
-    counts: NDArray[Any] = frame.to_ndarray(format="gray16le")  # scaled to 16 bits
-    return counts >> (16 - bits) if bits < 16 else counts
+    def _values(self, frame: av.VideoFrame) -> NDArray[Any]:
+        """Of a grey frame: degrees C where the unit says so, else the stored values."""
+        if not is_deep(frame):
+            grey: NDArray[Any] = frame.to_ndarray(format="gray")
+            return grey
+        counts = counts_of(frame)
+        return counts if self._unit == "counts" else in_celsius(counts, self._unit)

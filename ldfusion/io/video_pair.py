@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ldfusion.errors import InputError
-from ldfusion.io.video import Frame, VideoReader
+from ldfusion.io.frame import Frame, Video
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class PairedVideo:
         held: pairs so far whose infrared frame is more than one and a half frames away, because frames are missing.
     """
 
-    def __init__(self, visible: VideoReader, infrared: VideoReader, offset: float = 0.0) -> None:
+    def __init__(self, visible: Video, infrared: Video, offset: float = 0.0) -> None:
         self.visible, self.infrared, self.offset = visible, infrared, offset
         self.left_out = self.held = 0
         self._step = 1 / float(infrared.info.rate)
@@ -149,7 +149,7 @@ class PairedVideo:
             return nearest.time - target <= 0.75 * self._tolerance
         return after is not None or target - nearest.time <= 0.99 * self._step
 
-    def _note_end(self, shorter: VideoReader, longer: VideoReader, time: float) -> None:
+    def _note_end(self, shorter: Video, longer: Video, time: float) -> None:
         """Remember that one video is over at ``time`` on the clock of the longer one."""
         if longer.info.duration is None:
             self._ended = f"{shorter.path} is the shorter one; stopped at its end"

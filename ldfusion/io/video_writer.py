@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import uuid
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -49,7 +48,8 @@ class VideoWriter:
         self.path, self.frames = Path(path), 0
         if self.path.suffix.lower() not in OUTPUT_SUFFIXES:
             raise InputError(f"{path}: videos are written as {', '.join(OUTPUT_SUFFIXES)}; give such a name")
-        self._temporary = self.path.with_name(f".{uuid.uuid4().hex}.tmp{self.path.suffix}")
+        # the same each time, so that a later run replaces what a killed one has left
+        self._temporary = self.path.with_name(f".{self.path.stem}.partial{self.path.suffix}")
         self._last = -1
         self._rate = rate.limit_denominator(1001)
         try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
 from open_clip.tokenizer import SimpleTokenizer, bytes_to_unicode
 from torch import Tensor
@@ -82,9 +83,11 @@ def check_prompt(text: str) -> str:
     """Return the prompt without surrounding white space.
 
     Raises:
-        InputError: it is empty, or holds bytes that were not UTF-8 where it came from (Python keeps such bytes of a
-            command line as lone surrogates).
+        InputError: it is no text, is empty, or holds bytes that were not UTF-8 where it came from (Python keeps such
+            bytes of a command line as lone surrogates).
     """
+    if not isinstance(text, str):
+        raise InputError(f"prompt: {text!r} is no sentence; give a string, like 'highlight the people'")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -94,6 +97,18 @@ def check_prompt(text: str) -> str:
     if not text.strip():
         raise InputError("the prompt is empty: give a sentence, or no prompt at all to be guided by the caption")
     return text.strip()
+
+
+def check_prompts(prompt: Any, count: int) -> list[str]:
+    """One prompt for each of ``count`` pairs, from a sentence for all of them or one for each.
+
+    Raises:
+        InputError: another number, or one that `check_prompt` refuses.
+    """
+    texts = list(prompt) if isinstance(prompt, Sequence) and not isinstance(prompt, str | bytes) else [prompt] * count
+    if len(texts) != count:
+        raise InputError(f"prompt: {len(texts)} sentences for {count} pairs; give one, or one for each pair")
+    return [check_prompt(text) for text in texts]
 
 
 def select_merges(texts: Iterable[str], common: int = 1000) -> str:

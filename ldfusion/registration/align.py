@@ -91,8 +91,10 @@ def place(infrared: Tensor, mask: Tensor, visible: Tensor, weight: Tensor | None
     return torch.lerp(grey, filled, weight.to(filled))
 
 
-def align_stored(array: NDArray[Any], registration: Registration, size: Size) -> NDArray[Any]:
-    """Align an image as it is stored, (h, w) or (h, w, C) of any dtype, which is kept like its channels; outside is 0.
+def align_stored(array: NDArray[Any], registration: Registration, size: Size, outside: float = 0.0) -> NDArray[Any]:
+    """Align an image as it is stored, (h, w) or (h, w, C) of any dtype, which is kept like its channels.
+
+    Where it has no data the result is ``outside``.
 
     Values stay within those of the image.
     """
@@ -101,7 +103,7 @@ def align_stored(array: NDArray[Any], registration: Registration, size: Size) ->
     image = torch.from_numpy(np.ascontiguousarray(channels.astype(np.float64).transpose(2, 0, 1)))[None]
     warped, mask = resample(image, registration_points(registration, size))
     kept = warped.clamp(image.min(), image.max())
-    result = torch.where(mask, kept, 0.0)[0].permute(1, 2, 0).numpy()
+    result = torch.where(mask, kept, outside)[0].permute(1, 2, 0).numpy()
     if array.dtype.kind in "ui":
         result = np.rint(result)
     result = result.astype(array.dtype)

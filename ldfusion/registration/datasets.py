@@ -25,6 +25,7 @@ from ldfusion.data.labels import read_mask
 from ldfusion.errors import InputError
 from ldfusion.io.files import atomic_write, check_output_folder
 from ldfusion.io.image import read_infrared, read_visible, write_png
+from ldfusion.io.lock import folder_lock
 from ldfusion.io.size import match_infrared
 from ldfusion.registration.align import place, resample
 from ldfusion.registration.label_frames import place_on_visible
@@ -64,8 +65,9 @@ def align_datasets(root: str | Path, datasets: Sequence[str], output: str | Path
     if any(place == target.resolve() or target.resolve() in place.parents for place in folders):
         raise InputError(f"{target}: holds the data that are read; give another folder")
     masks = {labels.parent.resolve() for pairs in sets.values() for pair in pairs if (labels := _true_labels(pair))}
-    _mirror(source, target, folders | masks)
-    return {dataset: _align(source, dataset, pairs, target) for dataset, pairs in sets.items()}
+    with folder_lock(target):
+        _mirror(source, target, folders | masks)
+        return {dataset: _align(source, dataset, pairs, target) for dataset, pairs in sets.items()}
 
 
 def _align(source: Path, dataset: str, pairs: Sequence[PairFiles], target: Path) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ldfusion.errors import InputError
@@ -25,10 +24,8 @@ from ldfusion.registration.align import resample
 from ldfusion.registration.edges import edge_agreement
 from ldfusion.registration.methods import Registrar
 from ldfusion.registration.polish import polish
-from ldfusion.registration.warp import Matrix, corners, inside, sampling_points, transform_points
-
-Corners = NDArray[np.float64]
-"""(4, 2): where the corners of the infrared frame lie in the visible one, pixels (x, y)."""
+from ldfusion.registration.votes import AGREE, Corners, distance, largest_group, matrix_of, nearer
+from ldfusion.registration.warp import corners, inside, sampling_points, transform_points
 
 _PRIMED = 3  # votes of the transform that a clip starts from
 _STILL = 0.02  # pixels; a corner that would move less stays, so that the sampling grid is kept
@@ -48,7 +45,7 @@ class Policy:
     """
 
     window: int = 9
-    agree: float = 0.015
+    agree: float = AGREE
     soonest: float = 0.5
     latest: float = 8.0
     fall: float = 0.7
@@ -134,8 +131,7 @@ class ClipRegistration:
             else:
                 found = [self._first(visible, infrared, size) for visible, infrared in frames]
             kept = [places for places in found if places is not None]
-            groups = [[other for other in kept if self._distance(one, other, diagonal) < 1] for one in kept]
-            group = max(groups, key=len, default=[])
+            group = [kept[k] for k in largest_group(kept, self.policy.agree * diagonal)]
             if group:
                 break
         else:
@@ -143,8 +139,7 @@ class ClipRegistration:
             return
         median = np.median(group, axis=0)
         best = transform_points(polish(all_visible, all_infrared, matrix_of(median, size)).matrix, corners(size))
-        # the edges of several frames know it better than each alone, as long as they mean the same transform
-        joint = best if self._distance(best, median, diagonal) < 1 else median
+        joint = nearer(median, best, self.policy.agree * diagonal)
         self._window = [joint] * _PRIMED
         matrix = matrix_of(joint, size).tolist()
         self.estimates = [replace(e, matrix=matrix) if e.outcome == "used" else e for e in self.estimates]
@@ -237,7 +232,7 @@ class ClipRegistration:
 
     def _distance(self, first: Corners, second: Corners, diagonal: float) -> float:
         """Mean distance of corners in units of what still counts as the same transform."""
-        return float(np.linalg.norm(first - second, axis=1).mean() / (self.policy.agree * diagonal))
+        return distance(first, second) / (self.policy.agree * diagonal)
 
     def _note(
         self, time: float, score: float, trusted: bool, outcome: str, source: tuple[int, int] | None = None
@@ -245,13 +240,3 @@ class ClipRegistration:
         target = self.corners
         matrix = None if target is None or source is None else matrix_of(target, source).tolist()
         self.estimates.append(Estimate(round(time, 3), score, trusted, outcome, matrix))
-
-
-def matrix_of(places: Corners, source: tuple[int, int]) -> Matrix:
-    """The (3, 3) matrix, infrared -> visible pixels, taking the corners of a (height, width) frame to ``places``."""
-    rows, values = [], []
-    for (x, y), (u, v) in zip(corners(source), places, strict=True):
-        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
-        values += [u, v]
-    solution = np.linalg.solve(np.array(rows), np.array(values))
-    return np.append(solution, 1.0).reshape(3, 3)

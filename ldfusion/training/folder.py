@@ -5,19 +5,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
+from accelerate import PartialState
 
 from ldfusion.config import Experiment, dump
 from ldfusion.errors import InputError
-from ldfusion.io.files import atomic_write, check_output_folder
+from ldfusion.io.files import atomic_write, check_output_folder, output_folder
+from ldfusion.io.lock import folder_lock
 from ldfusion.training import checkpoints
+
+
+@contextlib.contextmanager
+def reserved(output: str) -> Iterator[None]:
+    """Keep other runs out of the folder of a run while the block trains; of several processes the first one does it.
+
+    Raises:
+        WorkError: another run trains there.
+    """
+    if not output or not PartialState(cpu=not torch.cuda.is_available()).is_main_process:
+        yield
+        return
+    with output_folder(output), folder_lock(output):
+        yield
 
 
 class RunFolder:

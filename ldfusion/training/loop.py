@@ -26,7 +26,7 @@ from ldfusion.config import Experiment, dump
 from ldfusion.data.pairs import StepSampler, build_dataset, collate, sample_seed, to_device, validation_loader
 from ldfusion.errors import InputError, WorkError
 from ldfusion.training import checkpoints
-from ldfusion.training.folder import RunFolder
+from ldfusion.training.folder import RunFolder, reserved
 from ldfusion.training.optim import build_optimizer, build_schedule
 from ldfusion.training.stages import AlternatingStage, Stage, build_stage, parameter_groups
 from ldfusion.training.start import start_from
@@ -250,7 +250,8 @@ class Trainer:
 
 def train(experiment: Experiment) -> dict[str, float]:
     """Run an experiment to its end and return the figures of the last validation."""
-    return Trainer(experiment).run()
+    with reserved(experiment.output):
+        return Trainer(experiment).run()
 
 
 def train_once(experiment: Experiment) -> dict[str, float]:

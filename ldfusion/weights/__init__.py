@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -87,10 +87,40 @@ def fill(network: Network, state: Mapping[str, Tensor], source: str | Path, name
         raise InputError(
             f"{source}: cannot be loaded as '{name}': the weights of another network ({reason})"
         ) from error
+    _check_finite(state, source, name)
+    return network.eval()
+
+
+def check_components(components: Mapping[str, Any], folder: Path | None) -> None:
+    """Whether networks that diffusers has loaded are those of a pipeline's files: it leaves out what does not fit.
+
+    Args:
+        components: networks by name, other things are passed over.
+        folder: of the pipeline; None: only the values are looked at.
+
+    Raises:
+        InputError: a file lacks a tensor, has one that is none of its network's, or holds values that are not finite.
+    """
+    from diffusers import ModelMixin
+
+    for name, network in components.items():
+        if not isinstance(network, nn.Module):
+            continue
+        own = network.state_dict()
+        files = [] if folder is None else sorted((folder / name).glob("*.safetensors"))
+        if len(files) == 1 and isinstance(network, ModelMixin):  # transformers leaves out tied tensors, in its own way
+            with safe_open(files[0], "pt") as stored:
+                names = set(stored.keys())
+            for kind, wrong in (("lacks", own.keys() - names), ("has the unknown", names - own.keys())):
+                if wrong:
+                    raise InputError(f"{files[0]} {kind} tensor '{min(wrong)}': the weights of another network")
+        _check_finite(own, folder or "weights", name)
+
+
+def _check_finite(state: Mapping[str, Tensor], source: str | Path, name: str) -> None:
     broken = next((key for key, value in state.items() if not bool(torch.isfinite(value).all())), None)
     if broken is not None:
         raise InputError(f"{source}: cannot be loaded as '{name}': '{broken}' holds values that are not finite")
-    return network.eval()
 
 
 def read_state(file: str | Path) -> dict[str, Tensor]:

@@ -15,7 +15,8 @@ from ldfusion.errors import InputError
 from ldfusion.evaluation.registration import corner_error
 from ldfusion.fusion.methods import load_method
 from ldfusion.fusion.video import VideoFuser
-from ldfusion.io.video import Frame, VideoReader
+from ldfusion.io.frame import Frame
+from ldfusion.io.video import VideoReader
 from ldfusion.io.video_pair import FramePair
 from ldfusion.pipeline import LDFusionPipeline
 from ldfusion.registration.warp import corners, transform_points

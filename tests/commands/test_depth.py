@@ -62,7 +62,8 @@ def test_results_are_kept_until_overwritten(
     assert (out / "a.npy").read_bytes() == b"mine"
     capsys.readouterr()
     assert main(words([pairs / "visible"], out, weights)) == 0
-    assert capsys.readouterr().err == "ldfusion: 3 kept from before (--overwrite makes them anew)\n"
+    line = f"ldfusion: 0 estimated, 3 kept from before (--overwrite makes them anew); results in {out}\n"
+    assert capsys.readouterr().err == line
     assert main(words([pairs / "visible"], out, weights, "--overwrite")) == 0
     assert np.load(out / "a.npy").shape == (37, 45)
 
@@ -74,9 +75,10 @@ def test_one_line_for_each_bad_image_and_the_others_are_done(
     Image.new("RGB", (1, 1)).save(tiny)
     images = [tmp_path / "missing.png", tiny, pairs / "visible" / "a.png"]
     assert main(words(images, tmp_path / "out", weights)) == 1
-    first, second = capsys.readouterr().err.splitlines()
+    first, second, last = capsys.readouterr().err.splitlines()
     assert first == f"ldfusion: error: {tmp_path / 'missing.png'}: no such file or folder"
     assert str(tiny) in second
+    assert last == f"ldfusion: 1 estimated, 1 failed; results in {tmp_path / 'out'}"
     assert {file.name for file in (tmp_path / "out").iterdir()} == {"a.npy", "a.png", "a_color.png"}
 
 
@@ -90,10 +92,10 @@ def test_a_full_disk(
     out = tmp_path / "out"
     with small_files():
         assert main(words([pairs / "visible"], out, weights)) == 1
-    err = capsys.readouterr().err
-    assert err.count("\n") == 1
+    err, last = capsys.readouterr().err.splitlines()
     assert err.startswith(f"ldfusion: error: cannot write {out / 'a.'}") and "3 images are not done" in err
-    assert list(out.iterdir()) == []
+    assert last == f"ldfusion: 0 estimated, 3 failed; results in {out}"
+    assert not out.exists()
 
 
 def test_wrong_usage_stops_before_any_work(pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,3 +110,16 @@ def test_wrong_usage_stops_before_any_work(pairs: Path, tmp_path: Path, capsys: 
         err = capsys.readouterr().err
         assert err.count("\n") == 1 and part in err
     assert not (pairs / "out").exists()
+
+
+def test_a_range_is_for_infrared_images(
+    pairs: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = [pairs / "infrared" / "a.png"]
+    assert main(words(images, tmp_path / "out", weights, "--range", "0", "128")) == 2
+    assert "--range is for infrared images; add --modality infrared" in capsys.readouterr().err
+    depths = []
+    for name, more in (("plain", []), ("ranged", ["--range", "0", "128"])):
+        assert main(words(images, tmp_path / name, weights, "--modality", "infrared", *more)) == 0
+        depths.append(np.load(tmp_path / name / "a.npy"))
+    assert not np.array_equal(*depths)

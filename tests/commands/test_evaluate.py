@@ -56,6 +56,14 @@ def test_a_missing_and_a_broken_image_cost_a_line_each(folders: Path, capsys: py
     assert out.splitlines()[-1].split()[:2] == ["mine", "1"]
 
 
+def test_fused_images_of_no_pair_are_told(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_png(folders / "mine" / "later.png", torch.rand(3, 48, 40))
+    assert main(words(folders)) == 1
+    out, err = capsys.readouterr()
+    assert err == f"ldfusion: warning: {folders / 'mine'}: no pair of sources for later; left out\n"
+    assert out.splitlines()[-1].split()[:2] == ["mine", "3"]
+
+
 def test_a_missing_folder_is_wrong_usage(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", *words(folders)[3:], "--fused", str(folders / "nothing")]) == 2
     assert capsys.readouterr().err == f"ldfusion: error: {folders / 'nothing'}: no such file or folder\n"

@@ -15,6 +15,7 @@ from ldfusion.cli import main
 from ldfusion.config import DataConfig
 from ldfusion.data import frame_folder
 from ldfusion.data.pairs import build_dataset
+from ldfusion.io.lock import folder_lock
 
 MakeVideo = Callable[..., Path]
 COUNT = 24
@@ -93,6 +94,27 @@ def test_a_complete_set_is_kept_and_other_rules_are_refused(
     assert run(videos, out, "--every", "5", "--overwrite") == 0
     names = {line["name"] for line in manifest(out) if line["kept"]}
     assert {f.stem for f in (out / "visible").iterdir()} == names == {f"walk_{k:06d}" for k in (0, 5, 15, 20)}
+
+
+def test_folders_of_numbered_frames(tmp_path: Path) -> None:
+    for name, images in (("v", visible_of(frames(6))), ("i", frames(6))):
+        (tmp_path / name).mkdir()
+        for number, image in enumerate(images):
+            cv2.imwrite(str(tmp_path / name / f"{number}.png"), image)
+    assert run((tmp_path / "v", tmp_path / "i"), tmp_path / "set", "--rate", "5") == 0
+    lines = manifest(tmp_path / "set")
+    assert [line["name"] for line in lines] == [f"v_{k:06d}" for k in range(6)]
+    assert [line["infrared_time"] for line in lines] == [k / 5 for k in range(6)]
+    sources = json.loads((tmp_path / "set" / "dataset.json").read_text())["sources"]
+    assert sources[0]["rate"] == "5" and sources[0]["infrared"] == str(tmp_path / "i")
+
+
+def test_one_run_at_a_time(videos: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "set").mkdir()
+    with folder_lock(tmp_path / "set"):
+        assert run(videos, tmp_path / "set") == 1
+    assert "set is in use by another run" in capsys.readouterr().err
+    assert list((tmp_path / "set").iterdir()) == []
 
 
 @pytest.mark.parametrize("half_a_line", [False, True])

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+import torch
 from PIL import Image
 
 from depth.files import read_depth
@@ -262,8 +263,7 @@ def test_a_full_disk_stops_with_one_line_and_leaves_nothing(
     assert first.startswith(f"ldfusion: error: cannot write {pairs / 'out' / 'fused' / 'a.png'}: ")
     assert first.endswith("; stopped, 3 pairs are not done")
     assert last == f"ldfusion: 0 fused, 3 failed; results in {pairs / 'out'}"
-    assert tree(pairs / "out") == {}
-    assert not list((pairs / "out").glob(".*"))
+    assert not (pairs / "out").exists()
 
 
 def test_wrong_usage_stops_before_any_work(pairs: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -292,7 +292,23 @@ def test_wrong_usage_stops_before_any_work(pairs: Path, capsys: pytest.CaptureFi
 def test_guidance_that_the_weights_cannot_use(pairs: Path, weights: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words(pairs, weights, "--timesteps", "5,50,100000")) == 2
     assert capsys.readouterr().err == "ldfusion: error: timesteps: 100000 is outside 1..2000\n"
-    assert tree(pairs / "out") == {}
+    assert not (pairs / "out").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("command", ["fuse", "register", "depth", "segment", "demo", "video"])
+def test_a_gpu_that_is_not_there_leaves_nothing(
+    command: str, pairs: Path, make_video: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [str(pairs / "visible"), str(pairs / "infrared")]
+    if command == "video":
+        given = [str(make_video(pairs / "a.mp4", np.zeros((3, 48, 64, 3), np.uint8)))] * 2
+    number = {"depth": 1, "segment": 1, "demo": 0}.get(command, 2)
+    target = pairs / "deep" / ("out" + ".mp4" * (command == "video"))
+    before = sorted(pairs.rglob("*"))
+    assert main([command, *given[:number], "-o", str(target), "--device", "cuda"]) == 2
+    assert "--device cuda: torch sees no CUDA device here" in capsys.readouterr().err
+    assert sorted(pairs.rglob("*")) == before
 
 
 def test_weights_that_are_not_there(pairs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import cv2
@@ -15,8 +16,10 @@ from PIL import Image
 
 from ldfusion.cli import main
 from ldfusion.commands.register import result_files
+from ldfusion.errors import InputError
 from ldfusion.evaluation.registration import corner_error
 from ldfusion.io.image import read_raw, write_png
+from ldfusion.io.radiometric import read_thermal
 from ldfusion.registration.files import read_transform
 from ldfusion.registration.warp import invert, transform_points, warp_image
 from ldfusion.types import Registration
@@ -174,3 +177,25 @@ def test_fuse_says_what_cannot_be_registered(
     assert main([*common, "-o", str(folders / "out"), "--register"]) == 1
     assert "a: cannot be registered" in capsys.readouterr().err
     assert (folders / "out" / "fused" / "a.png").exists()
+
+
+def test_a_thermal_file_is_moved_by_its_values(
+    tmp_path: Path, drawn_scene: tuple[torch.Tensor, torch.Tensor], camera_files: ModuleType
+) -> None:
+    visible, infrared = drawn_scene
+    write_png(tmp_path / "visible" / "a.png", visible[0])
+    moved = warp_image(infrared, AWAY, (240, 320))[0, 0].numpy()
+    counts = (14000 + 6000 * moved).round().astype(np.uint16)
+    picture = np.full((240, 320, 3), 128, np.uint8)  # with nothing in it to register by
+    (tmp_path / "infrared").mkdir()
+    (tmp_path / "infrared" / "a.jpg").write_bytes(camera_files.flir_jpeg(camera_files.fff_block(counts), picture))
+    assert main(words(tmp_path, "--range", "-40", "60")) == 0
+    assert corner_error(read_transform(tmp_path / "out" / "transforms" / "a.json").matrix, invert(AWAY), (240, 320)) < 4
+    warped = read_raw(tmp_path / "out" / "registered" / "a.tiff", holes=True)
+    valid = read_raw(tmp_path / "out" / "valid" / "a.png") > 0
+    degrees = read_thermal(tmp_path / "infrared" / "a.jpg").values
+    assert warped.dtype == np.float32 and np.isnan(warped[~valid]).all() and not np.isnan(warped[valid]).any()
+    assert np.median(warped[valid]) == pytest.approx(float(np.median(degrees)), abs=2)
+    with pytest.raises(InputError, match="values that are NaN"):
+        read_raw(tmp_path / "out" / "registered" / "a.tiff")
+    assert main(words(tmp_path)) == 0  # kept, under its suffix

@@ -52,7 +52,8 @@ def test_results_are_kept_until_overwritten(
     (out / "overlay" / "a.png").write_bytes(b"mine")
     capsys.readouterr()
     assert main(words([image], out, network)) == 0
-    assert capsys.readouterr().err == "ldfusion: 1 kept from before (--overwrite makes them anew)\n"
+    line = f"ldfusion: 0 segmented, 1 kept from before (--overwrite makes them anew); results in {out}\n"
+    assert capsys.readouterr().err == line
     assert (out / "overlay" / "a.png").read_bytes() == b"mine"
     assert main(words([image], out, network, "--overwrite")) == 0
     assert Image.open(out / "overlay" / "a.png").size == (45, 37)
@@ -65,9 +66,10 @@ def test_one_line_for_each_bad_image_and_the_others_are_done(
     broken.write_bytes(b"no picture")
     images = [tmp_path / "missing.png", broken, pairs / "visible" / "a.png"]
     assert main(words(images, tmp_path / "out", network)) == 1
-    first, second = capsys.readouterr().err.splitlines()
+    first, second, last = capsys.readouterr().err.splitlines()
     assert first == f"ldfusion: error: {tmp_path / 'missing.png'}: no such file or folder"
     assert str(broken) in second
+    assert last == f"ldfusion: 1 segmented, 1 failed; results in {tmp_path / 'out'}"
     assert (tmp_path / "out" / "labels" / "a.png").is_file()
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from ldfusion.cli import main
+from ldfusion.io.lock import file_lock
 from ldfusion.io.video import VideoReader
 from ldfusion.io.video_writer import VideoWriter
 
@@ -103,6 +104,34 @@ def test_a_result_is_kept_until_overwritten(clip: Path, capsys: pytest.CaptureFi
     assert (clip / "out.mp4").read_bytes() == b"somebody's own video"
     assert main(words(clip, "--overwrite")) == 0
     assert len(frames(clip / "out.mp4")) == 20
+
+
+def test_folders_of_numbered_frames(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, images in (("v", blocks(6)), ("i", blocks(6)[..., 0])):
+        (clip / name).mkdir()
+        for number, image in enumerate(images):
+            cv2.imwrite(str(clip / name / f"frame{number:03d}.png"), image[..., ::-1] if image.ndim == 3 else image)
+    folders = ["video", str(clip / "v"), str(clip / "i"), "-o", str(clip / "out.mp4"), "--method", "mean"]
+    assert main([*folders, "--device", "cpu", "--rate", "5", "--range", "0", "510"]) == 0
+    with VideoReader(clip / "out.mp4") as reader:
+        assert float(reader.info.rate) == 5 and reader.info.duration == pytest.approx(1.2)
+        fused = [frame.pixels.astype(float) for frame in reader.frames()]
+    # the infrared is half as bright by the range
+    wanted = (blocks(6) + blocks(6)[..., :1] / 2) / 2
+    assert len(fused) == 6
+    assert [frame.mean() for frame in fused] == [pytest.approx(frame.mean(), abs=2) for frame in wanted]
+    assert main(words(clip, "--rate", "5")) == 2
+    assert "--rate is for folders of numbered frames" in capsys.readouterr().err
+
+
+def test_one_run_makes_a_video_at_a_time(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with file_lock(clip / "out.mp4"):
+        assert main(words(clip)) == 1
+        assert f"error: {clip / 'out.mp4'} is in use by another run" in capsys.readouterr().err
+        assert main([*words(clip)[:4], str(clip / "other.mp4"), *words(clip)[5:]]) == 0
+    (clip / ".out.partial.mp4").write_bytes(b"of a killed run")
+    assert main(words(clip)) == 0
+    assert sorted(file.name for file in clip.glob(".*")) == []
 
 
 def test_what_is_unequal_is_told_and_matched(

@@ -6,7 +6,7 @@ import torch
 
 from ldfusion.data.frames import FrameRules, bad_masks, judge, person_labels, split_names, split_sizes
 from ldfusion.errors import InputError
-from ldfusion.io.video import Frame
+from ldfusion.io.frame import Frame
 from ldfusion.io.video_pair import FramePair
 
 RULES = FrameRules(size=(48, 64))

@@ -12,7 +12,7 @@ from ldfusion.fusion.classical import mean_fusion
 from ldfusion.fusion.methods import load_method
 from ldfusion.fusion.video import VideoFuser
 from ldfusion.io.color import luma
-from ldfusion.io.video import Frame
+from ldfusion.io.frame import Frame
 from ldfusion.io.video_pair import FramePair
 from ldfusion.pipeline import LDFusionPipeline
 from ldfusion.registration import align

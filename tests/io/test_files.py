@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ldfusion.errors import InputError, WorkError
-from ldfusion.io.files import atomic_write, check_output_folder
+from ldfusion.io.files import atomic_write, check_output_folder, output_folder, remove_leftovers
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -103,3 +103,32 @@ def test_read_only_output_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Permission denied"):
         check_output_folder(tmp_path)
     tmp_path.chmod(0o700)
+
+
+def test_an_output_folder_stays_if_something_is_in_it(tmp_path: Path) -> None:
+    with output_folder(tmp_path / "a" / "b") as folder:
+        (folder / "kind").mkdir()
+        (folder / "kind" / "x").write_bytes(b"x")
+    assert (tmp_path / "a" / "b" / "kind" / "x").exists()
+
+
+def test_what_a_failed_run_made_is_gone_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "before").mkdir()
+    for folder in (tmp_path / "a" / "b", tmp_path / "before", tmp_path / "before" / "c"):
+        with pytest.raises(KeyError), output_folder(folder):
+            (folder / "empty").mkdir()
+            raise KeyError
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["before", "empty"]
+
+
+def test_leftovers_of_killed_runs(tmp_path: Path) -> None:
+    hidden = "." + "0123456789abcdef" * 2
+    kept = ["a.png", ".hidden", ".a.partial.mp4", "kind/a.tmp.png", ".other/" + hidden + ".tmp.png"]
+    left = [f"{hidden}.tmp.png", f"kind/{hidden}.tmp.npy", ".a.partial/fused/a.png", ".a b.partial/b.png"]
+    for name in (*kept, *left):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    remove_leftovers(tmp_path)
+    remove_leftovers(tmp_path / "missing")
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()) == sorted(kept)
+    assert not list(tmp_path.glob("*.partial"))

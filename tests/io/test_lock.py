@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ldfusion.errors import WorkError
-from ldfusion.io.lock import LOCK, folder_lock
+from ldfusion.io.lock import LOCK, file_lock, folder_lock
 
 WRITER = """
 import os, sys, time
@@ -48,6 +48,13 @@ def test_a_second_run_stops_with_one_line(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with folder_lock(tmp_path):
         pass
+
+
+def test_two_files_of_a_folder_are_two_locks(tmp_path: Path) -> None:
+    with file_lock(tmp_path / "a.mp4"), file_lock(tmp_path / "b.mp4"), folder_lock(tmp_path):
+        with pytest.raises(WorkError, match=r"a\.mp4 is in use by another run"), file_lock(tmp_path / "a.mp4"):
+            raise AssertionError
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_left_over_and_a_folder_that_is_not_there(tmp_path: Path) -> None:

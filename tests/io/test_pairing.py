@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from ldfusion.errors import InputError
-from ldfusion.io.pairing import PairList, match_pairs, split_mark
+from ldfusion.io.marks import split_mark
+from ldfusion.io.pairing import PairList, match_pairs
 
 
 def touch(folder: Path, *names: str) -> Path:

@@ -9,7 +9,9 @@ from PIL import Image
 
 from ldfusion.errors import InputError
 from ldfusion.io import palette, video
+from ldfusion.io.thermal import ThermalOptions
 from ldfusion.io.video import VideoReader
+from ldfusion.io.video_pair import PairedVideo
 
 MakeVideo = Callable[..., Path]
 
@@ -61,6 +63,27 @@ def test_times_are_those_of_the_file(tmp_path: Path, make_video: MakeVideo) -> N
             assert reader.info.start == times[0]
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".mov"])
+def test_a_late_start_is_counted_once(suffix: str, tmp_path: Path, make_video: MakeVideo) -> None:
+    path = make_video(tmp_path / f"late{suffix}", np.zeros((20, 32, 32, 3), np.uint8), rate=10, start=3.0)
+    with VideoReader(path) as reader, VideoReader(path, "infrared") as other:
+        assert reader.info.start == pytest.approx(3.0) and reader.info.duration == pytest.approx(2.0)
+        both = PairedVideo(reader, other)
+        assert both.expected() == 20 and len(list(both.pairs())) == 20 and both.closing_notes() == []
+
+
+def test_a_transport_stream_that_was_cut_out_of_a_longer_one(tmp_path: Path, make_video: MakeVideo) -> None:
+    rng = np.random.default_rng(0)
+    path = make_video(tmp_path / "a.ts", rng.integers(0, 256, (60, 48, 64, 3), dtype=np.uint8), rate=10)
+    data = path.read_bytes()
+    path.write_bytes(data[len(data) // 3 + 17 : 5 * len(data) // 6])
+    with VideoReader(path) as reader:
+        times = [frame.time for frame in reader.frames()]
+        assert len(times) >= 20 and np.allclose(np.diff(times), 0.1)
+        later = [frame.time for frame in reader.frames(reader.info.start + 2.0)]
+        assert later[0] == pytest.approx(reader.info.start + 2.0)
+
+
 def test_a_rotated_video_comes_upright(tmp_path: Path, make_video: MakeVideo) -> None:
     frames = blocks(3)
     for turns in (1, 2, 3):
@@ -89,9 +112,23 @@ def test_thermal_counts_get_one_gain_for_all_frames(tmp_path: Path, make_video: 
     low, high = np.percentile(counts[0], [0.5, 99.5])
     for frame, values in zip(frames, counts, strict=True):
         np.testing.assert_allclose(frame, np.clip((values - low) / (high - low), 0, 1) * 255, atol=0.51)
-    with VideoReader(path, "infrared", limits=(6000, 9000)) as reader:
+    with VideoReader(path, "infrared", options=ThermalOptions(limits=(6000, 9000))) as reader:
         frame = next(reader.frames()).pixels
     np.testing.assert_allclose(frame, (counts[0] - 6000.0) / 3000 * 255, atol=0.51)
+
+
+def test_a_range_and_a_unit(tmp_path: Path, make_video: MakeVideo) -> None:
+    counts = np.full((3, 32, 32), 29315, np.uint16)  # 20 degrees C in kelvin x 100
+    deep = make_video(tmp_path / "deep.mkv", counts, codec="ffv1", pixels="gray16le")
+    eight = make_video(tmp_path / "eight.mkv", np.full((3, 32, 32), 80, np.uint8), codec="ffv1", pixels="gray")
+    for path, unit, limits, level in (
+        (deep, "auto", (0.0, 40.0), 128),
+        (deep, "kelvin-100", (0.0, 80.0), 64),
+        (deep, "counts", (0.0, 58630.0), 128),
+        (eight, "auto", (0.0, 160.0), 128),
+    ):
+        with VideoReader(path, "infrared", ThermalOptions(unit, limits)) as reader:
+            assert [int(frame.pixels[0, 0]) for frame in reader.frames()] == [pytest.approx(level, abs=1)] * 3
 
 
 def test_remarks_on_what_the_video_holds(

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from ldfusion.errors import InputError
 from ldfusion.io.color import luma
 from ldfusion.registration.edges import edge_agreement
-from ldfusion.registration.temporal import ClipRegistration, Policy, matrix_of
+from ldfusion.registration.temporal import ClipRegistration, Policy
+from ldfusion.registration.votes import matrix_of
 from ldfusion.registration.warp import corners, invert, transform_points, warp_image
 from ldfusion.types import Registration
 

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from ldfusion.config import Experiment, OptimConfig, load
-from ldfusion.errors import InputError
-from ldfusion.training.folder import RunFolder
+from ldfusion.errors import InputError, WorkError
+from ldfusion.io.lock import LOCK
+from ldfusion.training.folder import RunFolder, reserved
+from ldfusion.training.loop import train
 
 
 def experiment(path: Path, **changes: object) -> Experiment:
@@ -104,3 +106,13 @@ def test_exported_weights_are_replaced_whole_or_not_at_all(tmp_path: Path) -> No
     folder.export(lambda path: (path / "c").mkdir())
     assert [p.name for p in (tmp_path / "weights").iterdir()] == ["c"]
     assert not (tmp_path / ".weights").exists()
+
+
+def test_one_run_trains_in_a_folder_at_a_time(tmp_path: Path) -> None:
+    with reserved(str(tmp_path / "run")):
+        assert (tmp_path / "run" / LOCK).exists()
+        with pytest.raises(WorkError, match="run is in use by another run"):
+            train(experiment(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()  # nothing was written there
+    with reserved(""):
+        pass
