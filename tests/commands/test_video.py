@@ -173,7 +173,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
         ([v, str(clip / "gone.mp4"), "-o", out], "gone.mp4: no such file"),
         ([v, str(clip / "text.mp4"), "-o", out], "text.mp4 is not a video"),
         ([str(clip / "empty.mp4"), i, "-o", out], "empty.mp4 is empty"),
-        ([str(clip), i, "-o", out], "is a folder; give a video file"),
+        ([str(clip), i, "-o", out], "give a video, or a folder of numbered frames"),
         ([v, str(clip / "late.mp4"), "-o", out], "no moment is in both videos"),
         ([v, i, "-o", out, "--start", "50"], "is past its end"),
         ([v, i, "-o", out, "--offset", "70"], "no moment is in both videos"),
