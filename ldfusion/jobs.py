@@ -270,11 +270,11 @@ def write_outputs(
         for file in files:
             if overwrite or not (root / file).exists():
                 os.replace(staging / file, root / file)
-    except OSError as error:
-        line = f"cannot write {error.filename or root}: {error.strerror or error}"
+    except (OSError, WorkError) as error:
+        remove_empty(made)
+        line = str(error)
+        if isinstance(error, OSError):
+            line = f"cannot write {error.filename or root}: {error.strerror or error}"
         raise WorkError(line.replace(str(staging), str(root))) from error
-    except WorkError as error:
-        raise WorkError(str(error).replace(str(staging), str(root))) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-        remove_empty(made)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import torch
 
     from ldfusion.fusion.video import Done, VideoFuser
-    from ldfusion.io.video_pair import FramePair, PairedVideo
+    from ldfusion.io.video_pair import FramePair
     from ldfusion.registration.temporal import ClipRegistration
 
 INTERRUPTED = 130
@@ -107,11 +107,13 @@ def _fuse(args: argparse.Namespace) -> int:
         def watch(pairs: Iterable[FramePair]) -> Iterable[FramePair]:
             return progress(pairs, "frame", total=total)
 
-        done = fuse_video(both, fuser, args.output, args.start, args.seconds, args.side_by_side, watch)
-        notes += both.closing_notes()
-        for line in both.closing_notes():
-            say(line)
-    _write_report(args, both, fuser, done, notes)
+        def conclude(done: Done) -> None:
+            for line in both.closing_notes():
+                say(line)
+            _write_report(args, fuser, done, [*notes, *both.closing_notes()])
+
+        span = args.start, args.seconds
+        done = fuse_video(both, fuser, args.output, *span, args.side_by_side, watch, conclude=conclude)
     return _conclude(args, fuser, done)
 
 
@@ -132,7 +134,7 @@ def _registration(device: torch.device) -> ClipRegistration:
     return ClipRegistration(*(load_registrar(name, device=device) for name in ("edges", "refine")))
 
 
-def _write_report(args: argparse.Namespace, both: PairedVideo, fuser: VideoFuser, done: Done, notes: list[str]) -> None:
+def _write_report(args: argparse.Namespace, fuser: VideoFuser, done: Done, notes: list[str]) -> None:
     from ldfusion.io.files import atomic_write
 
     report: dict[str, Any] = {"visible": str(args.visible), "infrared": str(args.infrared), "method": args.method}

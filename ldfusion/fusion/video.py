@@ -160,6 +160,7 @@ def fuse_video(
     side_by_side: bool = False,
     watch: Callable[[Iterable[FramePair]], Iterable[FramePair]] = iter,
     visit: Callable[[FusedFrame], object] | None = None,
+    conclude: Callable[[Done], object] | None = None,
 ) -> Done:
     """Fuse two videos into a third; memory does not grow with their length.
 
@@ -172,6 +173,7 @@ def fuse_video(
         side_by_side: visible, infrared and fused next to each other.
         watch: wraps the pairs, for a progress bar.
         visit: called with every fused frame, to measure something.
+        conclude: called in the end, before the video takes its name: what it writes is there when the video is.
 
     Raises:
         InputError: no pair at all, see `PairedVideo.pairs`.
@@ -180,16 +182,20 @@ def fuse_video(
     if fuser.registration is not None:
         fuser.prime(both.samples(PRIMING, start, seconds))
     writer = VideoWriter(output, both.visible.info.rate)
-    begin = time.perf_counter()
-    try:
-        with writer:
+    begin, interrupted = time.perf_counter(), False
+    with writer:
+        try:
             for pair in watch(both.pairs(start, seconds)):
                 frame = fuser(pair)
                 writer.write(frame.picture(side_by_side), frame.time)
                 if visit is not None:
                     visit(frame)
-    except KeyboardInterrupt:
-        if not writer.frames:
-            raise
-        return Done(writer.frames, time.perf_counter() - begin, True)
-    return Done(writer.frames, time.perf_counter() - begin, False)
+        except KeyboardInterrupt:
+            if not writer.frames:
+                raise
+            interrupted = True
+        done = Done(writer.frames, time.perf_counter() - begin, interrupted)
+        writer.finish()
+        if conclude is not None:
+            conclude(done)
+    return done

@@ -150,8 +150,7 @@ def output_folder(path: str | Path) -> Iterator[Path]:
     try:
         yield check_output_folder(folder)
     finally:
-        inside = list(folder.iterdir()) if made and folder.is_dir() else []
-        remove_empty([*(each for each in inside if each.is_dir()), *made])
+        remove_empty(made)
 
 
 def remove_empty(folders: Iterable[Path]) -> None:

@@ -50,7 +50,7 @@ class VideoWriter:
             raise InputError(f"{path}: videos are written as {', '.join(OUTPUT_SUFFIXES)}; give such a name")
         # the same each time, so that a later run replaces what a killed one has left
         self._temporary = self.path.with_name(f".{self.path.stem}.partial{self.path.suffix}")
-        self._last = -1
+        self._last, self._finished = -1, False
         self._rate = rate.limit_denominator(1001)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,19 +92,29 @@ class VideoWriter:
         keep = self.frames > 0 and (kind is None or issubclass(kind, KeyboardInterrupt))
         try:
             if keep:
-                self._finish()
+                self.finish()
+                os.replace(self._temporary, self.path)
             else:
                 with contextlib.suppress(OSError):
                     self._container.close()
+        except OSError as error:
+            raise WorkError(f"cannot write {self.path}: {error.strerror or error}") from error
         finally:
             with contextlib.suppress(OSError):
                 self._temporary.unlink()
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """End the file, which still has its temporary name; no frame may follow.
+
+        Raises:
+            WorkError: it cannot be written.
+        """
+        if self._finished:
+            return
         try:
             self._container.mux(self._stream.encode(None))
             self._container.close()
-            os.replace(self._temporary, self.path)
+            self._finished = True
         except OSError as error:
             with contextlib.suppress(OSError):
                 self._container.close()

@@ -61,8 +61,8 @@ class RunFolder:
             if not isinstance(before, dict) or _identity(before).get(key) != value:
                 raise InputError(f"{file}: this folder holds a run with another '{key}'; choose another output folder")
 
-    def begin(self, start: int) -> None:
-        """Make ready for a run that starts after step ``start``: what was recorded beyond it is dropped."""
+    def begin(self, start: int, stop: int = 0) -> None:
+        """Make ready for a run from step ``start`` to ``stop``: what it will record once more is dropped."""
         check_output_folder(self.path)
         with atomic_write(self.path / "config.yaml") as file:
             file.write_text(yaml.safe_dump(dump(self.experiment), sort_keys=False), encoding="utf-8")
@@ -70,7 +70,7 @@ class RunFolder:
             shutil.rmtree(self.checkpoints, ignore_errors=True)
         metrics = self.path / "metrics.jsonl"
         if metrics.is_file():
-            lines = [line for line in metrics.read_text().splitlines() if json.loads(line)["step"] <= start]
+            lines = [line for line in metrics.read_text().splitlines() if _stays(line, start, stop)]
             with atomic_write(metrics) as file:
                 file.write_text("".join(f"{line}\n" for line in lines))
 
@@ -106,6 +106,15 @@ class RunFolder:
         write(temporary)
         shutil.rmtree(final, ignore_errors=True)
         os.replace(temporary, final)
+
+
+def _stays(line: str, start: int, stop: int) -> bool:
+    """Whether a line of ``metrics.jsonl`` is of before ``start``, and not of the validation at the very end."""
+    try:
+        record = json.loads(line)
+    except ValueError:  # half a line of a killed run
+        return False
+    return bool(record["step"] <= start and not (record["kind"] == "val" and record["step"] == stop))
 
 
 def _identity(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -148,7 +148,7 @@ class Trainer:
         """Train to the last step, validate, export; returns the last validation's figures."""
         e, a = self.experiment, self.accelerator
         if a.is_main_process:
-            self.folder.begin(self.start)
+            self.folder.begin(self.start, self.stop)
         a.wait_for_everyone()
         if a.log_with:
             # events beyond the checkpoint, of the run that was killed, are hidden

@@ -36,7 +36,8 @@ from ldfusion.training.__main__ import main as train
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = (48, 64)
 REFUSED = 2
-_PASSED_OVER = ("checkpoints", "log")  # of training: hold the time of day
+_PASSED_OVER = ("checkpoints", "log", "metrics.jsonl")
+"""Of training: the time of day, and means over steps that a killed run has not finished logging."""
 Command = Callable[[Path, int], int]
 """Does the work into a folder, under one of two settings, and returns the exit code."""
 
@@ -163,7 +164,7 @@ def kill(process: int) -> None:
 
 
 def tree(root: Path) -> dict[str, bytes]:
-    """The files below a folder, hidden ones too, but those that hold the time of day."""
+    """The files below a folder, hidden ones too."""
     found = {}
     for file in sorted(root.rglob("*")):
         inside = file.relative_to(root)
