@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from ldfusion.rendering import render_scene, write_pair
 
     options.check_method(args)
+    options.choose_device(args.device)
     name = f"{args.place}-{args.light}-{args.scene}"
     visible, infrared = Path("visible", f"{name}.png"), Path("infrared", f"{name}.png")
     scene = render_scene(args.scene, light=args.light, place=args.place, size=SIZE, registered=True)
