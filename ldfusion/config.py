@@ -1,7 +1,7 @@
-"""The schema of an experiment and the one loader of configuration files.
+"""The schema of an experiment.
 
-A configuration is a YAML file whose keys are the fields below; every field has a default, so a file holds only what
-its experiment changes. Overrides from a command line are ``section.key=value`` words.
+A configuration is a YAML file whose keys are the fields below, see `ldfusion.recipes`; every field has a default, so a
+file holds only what its experiment changes. Overrides from a command line are ``section.key=value`` words.
 """
 
 from __future__ import annotations
@@ -11,14 +11,11 @@ import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from ldfusion.errors import InputError
 
 Settings = TypeVar("Settings")
-_CHECKOUT = Path(__file__).resolve().parents[1] / "configs"
-"""Where the shipped configurations lie in a checkout; a wheel has them inside the package."""
 
 
 @dataclass
@@ -258,79 +255,6 @@ def settings(schema: type[Settings], given: Mapping[str, Any], where: str) -> Se
         return cast(Settings, OmegaConf.to_object(merged))
     except OmegaConfBaseException as error:
         raise InputError(f"{where}.{error.full_key}: {str(error).splitlines()[0]}") from error
-
-
-def shipped() -> dict[str, Path]:
-    """The configurations that come with the program by their names: ``fusion``, ``tiny/fusion`` and so on."""
-    folder = next(folder for folder in (Path(__file__).with_name("configs"), _CHECKOUT) if folder.is_dir())
-    found = {file.relative_to(folder).with_suffix("").as_posix(): file for file in sorted(folder.rglob("*.yaml"))}
-    return {name: file for name, file in found.items() if not name.startswith("accelerate/")}
-
-
-def find(name: str | Path) -> Path:
-    """A configuration file: the file of that path, else one of `shipped`, from whatever folder.
-
-    Args:
-        name: a path, or the name of a shipped one, with or without ``configs/`` and ``.yaml``.
-
-    Raises:
-        InputError: there is none.
-    """
-    given = Path(name)
-    if given.is_file():
-        return given
-    known = shipped()
-    word = given.as_posix().removeprefix("configs/").removesuffix(".yaml")
-    if word not in known:
-        raise InputError(f"{name}: no such configuration file, and no shipped one; {nearest(word, known)}")
-    return known[word]
-
-
-def load(path: str | Path, overrides: Iterable[str] = ()) -> Experiment:
-    """Read a configuration, see `find`, and apply ``section.key=value`` overrides.
-
-    Raises:
-        InputError: missing file, invalid YAML, unknown key (the nearest known one is named) or a value of a wrong type.
-    """
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
-    file = find(path)
-    try:
-        given = OmegaConf.load(file)
-        if not OmegaConf.is_dict(given):
-            raise InputError("a configuration is a mapping of sections, not a list or a word")
-        merged = OmegaConf.merge(given, OmegaConf.from_dotlist([_override(str(word)) for word in overrides]))
-        _check_schema(OmegaConf.to_container(merged, resolve=True), Experiment)
-        experiment = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Experiment), merged))
-    except InputError as error:
-        raise InputError(f"{file}: {error}") from error
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from error
-    except OmegaConfBaseException as error:
-        raise InputError(f"{file}: {str(error).splitlines()[0]} (key '{error.full_key}')") from error
-    except TypeError as error:  # what OmegaConf raises for an override below a list or a value
-        raise InputError(f"{file}: {error}; write lists whole, e.g. data.crop=[160,160]") from error
-    assert isinstance(experiment, Experiment)
-    return experiment
-
-
-def _override(word: str) -> str:
-    if "=" not in word:
-        raise InputError(f"override '{word}': write it as section.key=value")
-    return word + "''" if word.endswith("=") else word  # YAML would read nothing as null; a user means no text
-
-
-def _check_schema(given: Any, schema: type, section: str = "") -> None:
-    fields = {f.name: f for f in dataclasses.fields(schema)}
-    if not isinstance(given, Mapping):
-        raise InputError(f"section '{section}' holds {given!r}; it needs keys: {', '.join(fields)}")
-    check_keys(given, fields, f"section '{section}'" if section else "top level")
-    for name, f in fields.items():
-        factory = f.default_factory
-        if name in given and isinstance(factory, type) and dataclasses.is_dataclass(factory):
-            _check_schema(given[name], factory, f"{section}.{name}" if section else name)
 
 
 def dump(experiment: Experiment) -> dict[str, Any]:

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TIERS = (
     {"errors"},
     {"config", "types", "weights", "registry"},
+    {"recipes"},
     {"io"},
     {"jobs", "rendering"},
     {"data"},

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ldfusion.benchmarks.base import add_run
-from ldfusion.config import check_keys, load
+from ldfusion.config import check_keys
+from ldfusion.recipes import load
 from ldfusion.training.loop import train_once
 
 PARTS: dict[str, tuple[str, ...]] = {

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from ldfusion.benchmarks.base import add_data, add_run
-from ldfusion.config import DataConfig, load
+from ldfusion.config import DataConfig
 from ldfusion.data.catalog import select_pairs
 from ldfusion.data.labels import read_labels
 from ldfusion.errors import InputError
 from ldfusion.io.chart import line_charts
 from ldfusion.io.files import atomic_write, check_output_folder
+from ldfusion.recipes import load
 from ldfusion.training.loop import train_once
 from ldfusion.training.stages.registration import PERSON
 

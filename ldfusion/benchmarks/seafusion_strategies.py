@@ -13,8 +13,9 @@ from pathlib import Path
 
 from ldfusion.benchmarks.base import add_data, add_run
 from ldfusion.benchmarks.overrides import split_overrides
-from ldfusion.config import Experiment, load
+from ldfusion.config import Experiment
 from ldfusion.io.files import atomic_write, check_output_folder
+from ldfusion.recipes import load
 from ldfusion.training.loop import train_once
 
 STRATEGIES: dict[str, tuple[str, str]] = {

@@ -28,7 +28,7 @@ from depth.twin import TwinDepth
 from ldfusion.benchmarks.base import add_data, add_labels, add_run
 from ldfusion.benchmarks.overrides import split_overrides
 from ldfusion.benchmarks.task_scenes import JUDGED, SENSORS, Fuse, TrainingScenes, judged_scenes
-from ldfusion.config import DataConfig, Experiment, load
+from ldfusion.config import DataConfig, Experiment
 from ldfusion.data.boxes import LEAST_PART, LabelBox, mask_boxes, read_boxes
 from ldfusion.data.catalog import PairFiles, catalog, select_pairs
 from ldfusion.data.labels import read_depth_label, read_labels, teacher_of
@@ -43,6 +43,7 @@ from ldfusion.io.image import read_visible, write_png
 from ldfusion.io.size import resize
 from ldfusion.loading import load_pair
 from ldfusion.pipeline import LDFusionPipeline
+from ldfusion.recipes import load
 from ldfusion.segmentation.network import SegmentationNetwork, load_segmenter
 from ldfusion.weights import component_folder
 

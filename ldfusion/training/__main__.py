@@ -10,16 +10,19 @@ def main(argv: list[str] | None = None) -> int:
     """Parse, load the configuration, train, print the last validation's figures."""
     parser = argparse.ArgumentParser(prog="train", description=__doc__)
     parser.add_argument(
-        "--config", required=True, action="append", help="file, or name of a shipped one of configs/; several in turn"
+        "--config",
+        required=True,
+        action="append",
+        help="file, or name of a shipped one, with all its phases; several in turn",
     )
     parser.add_argument("overrides", nargs="*", help="section.key=value, e.g. data.root=PATH train.steps=2000")
     args = parser.parse_intermixed_args(argv)
 
-    from ldfusion.config import load
     from ldfusion.errors import InputError, WorkError
+    from ldfusion.recipes import load_phases
 
     try:
-        experiments = [load(config, args.overrides) for config in args.config]
+        experiments = [e for config in args.config for e in load_phases(config, args.overrides)]
         from ldfusion.training.loop import train, train_once
 
         for experiment in experiments[:-1]:

@@ -94,7 +94,8 @@ class RunFolder:
         if yaml.safe_load(config.read_text(encoding="utf-8")) != dump(self.experiment):
             return None
         last = json.loads(metrics.read_text().splitlines()[-1])
-        if last.pop("kind") != "val" or last.pop("step") != self.experiment.train.steps:
+        train = self.experiment.train
+        if last.pop("kind") != "val" or last.pop("step") != min(train.stop or train.steps, train.steps):
             return None
         return {str(name): float(value) for name, value in last.items()}
 

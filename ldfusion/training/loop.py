@@ -11,7 +11,6 @@ import json
 import math
 import sys
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,6 +29,7 @@ from ldfusion.training.folder import RunFolder, reserved
 from ldfusion.training.optim import build_optimizer, build_schedule
 from ldfusion.training.stages import AlternatingStage, Stage, build_stage, parameter_groups
 from ldfusion.training.start import start_from
+from ldfusion.weights import place
 
 PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
@@ -110,8 +110,9 @@ class Trainer:
         stage = build_stage(e)
         if e.train.init:
             # a stage that exports a part of its network starts from that part
-            folders = [Path(folder) for folder in (e.train.init, *e.train.init_mean)]
-            start_from(getattr(stage, "exported", stage.network), folders, e.train.init_fewer)
+            folders = [place(folder) for folder in (e.train.init, *e.train.init_mean)]
+            parts = [folder / stage.part if (folder / stage.part).is_dir() else folder for folder in folders]
+            start_from(stage.exported, parts, e.train.init_fewer)
         return stage
 
     def _turn(self, step: int) -> tuple[str, ...]:

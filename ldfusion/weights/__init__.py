@@ -25,13 +25,19 @@ FOLDER = Path(__file__).parent
 Network = TypeVar("Network", bound=nn.Module)
 
 
+def place(given: str | Path) -> Path:
+    """The folder that a path names; ``embedded/NAME`` is that of the embedded network, from whatever folder."""
+    parts = Path(given).parts
+    return FOLDER.joinpath(*parts[1:]) if parts[:1] == ("embedded",) else Path(given)
+
+
 def component_folder(name: str, given: str | Path = "") -> Path:
     """Folder of a component's weights: the given one, else the embedded one.
 
     Raises:
         InputError: there is no ``config.json`` in it.
     """
-    folder = Path(given) if str(given) else FOLDER / name
+    folder = place(given) if str(given) else FOLDER / name
     if not (folder / "config.json").is_file():
         words = name.replace("_", " ")
         raise InputError(f"{folder}: no config.json there; give the folder of a trained {words} network")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ldfusion.benchmarks.ablation import COLUMNS, TERMS, VARIANTS, ablate, table
-from ldfusion.config import load
 from ldfusion.errors import InputError
+from ldfusion.recipes import load
 from ldfusion.training.stages.fusion_loss import FusionLoss
 
 

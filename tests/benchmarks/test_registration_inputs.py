@@ -8,8 +8,8 @@ from PIL import Image
 
 from ldfusion.benchmarks import registration_inputs
 from ldfusion.benchmarks.registration_inputs import INPUTS, NETWORKS, PUBLISHED, relative, study, table
-from ldfusion.config import load
 from ldfusion.errors import InputError
+from ldfusion.recipes import load
 
 
 def test_the_published_settings_fit_both_recipes() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ldfusion.benchmarks.seafusion_strategies import METRICS, STRATEGIES, plan_length, strategy_table
-from ldfusion.config import load
+from ldfusion.recipes import load
 
 
 def test_all_strategies_have_the_same_fusion_steps(repository: Path) -> None:

@@ -6,10 +6,10 @@ import pytest
 import torch
 from diffusers import UNet2DModel
 
-from ldfusion.config import load
 from ldfusion.diffusion.denoiser import build_denoiser, noise_prediction_loss, seeded_noise, seeded_timesteps
 from ldfusion.diffusion.schedule import make_schedule
 from ldfusion.errors import InputError
+from ldfusion.recipes import load
 
 PUBLISHED_PARAMETERS = 370_063_492
 """Dif-Fusion's own network, counted in the authors' released code."""

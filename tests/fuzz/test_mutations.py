@@ -21,13 +21,13 @@ import pytest
 import tifffile
 from PIL import Image
 
-from ldfusion.config import load as load_config
 from ldfusion.errors import LDFusionError
 from ldfusion.fusion.methods import load_seafusion
 from ldfusion.io.exif import read_exif
 from ldfusion.io.files import json_lines
 from ldfusion.io.image import read_infrared, read_visible
 from ldfusion.io.video import VideoReader
+from ldfusion.recipes import load as load_config
 from ldfusion.weights import FOLDER
 
 SECONDS = 10

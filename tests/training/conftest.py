@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ldfusion.config import Experiment, load
+from ldfusion.config import Experiment
+from ldfusion.recipes import load
 
 
 @pytest.fixture(autouse=True)

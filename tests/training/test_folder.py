@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ldfusion.config import Experiment, OptimConfig, load
+from ldfusion.config import Experiment, OptimConfig
 from ldfusion.errors import InputError, WorkError
 from ldfusion.io.lock import LOCK
+from ldfusion.recipes import load
 from ldfusion.training.folder import RunFolder, reserved
 from ldfusion.training.loop import train
 

@@ -55,6 +55,7 @@ class Stage(ABC, Generic[Network]):
         dataset_options: labels that `PairDataset` must deliver.
         sheet: file of the validation's pictures.
         every, most: every so many batches are shown, the first ones.
+        part: folder within the exported weights that a later phase starts from.
     """
 
     Loss: ClassVar[type] = NoSettings
@@ -66,10 +67,16 @@ class Stage(ABC, Generic[Network]):
     sheet: ClassVar[str] = "pictures.png"
     every: ClassVar[int] = 8
     most: ClassVar[int] = 6
+    part: ClassVar[str] = ""
 
     def __init__(self, experiment: Experiment) -> None:
         self.weights = settings(self.Loss, experiment.loss, "loss")
         self.settings = settings(self.Sample, experiment.sample, "sample")
+
+    @property
+    def exported(self) -> nn.Module:
+        """What ``train.init`` fills: the network, or the part of it that is exported."""
+        return self.network
 
     @abstractmethod
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:

@@ -49,6 +49,7 @@ class FusionStage(Stage[Fuser]):
     settings: FusionSample
     dataset_options: Mapping[str, bool] = {"depth": True, "masks": True, "captions": True, "native": True}
     every, most = 6, 8
+    part = "decoder"
 
     def __init__(self, experiment: Experiment) -> None:
         super().__init__(experiment)
@@ -60,7 +61,11 @@ class FusionStage(Stage[Fuser]):
         self.multiple = self.network.extractor.multiple
         segmenter = load_segmenter(model.get("segmentation", "")) if self.weights.semantic > 0 else None
         self.losses = FusionObjective(self.weights, self.twins, segmenter and segmenter.requires_grad_(False).eval())
-        self.exported: nn.Module = self.network.decoder
+
+    @property
+    def exported(self) -> nn.Module:
+        """The decoder."""
+        return self.network.decoder
 
     def _build(
         self,

@@ -142,6 +142,7 @@ class SeAFusionStage(Stage[JointNetwork]):
 
     dataset_options: Mapping[str, bool] = {"masks": True, "native": True}
     most = sys.maxsize
+    part = "fusion"
 
     def __init__(self, experiment: Experiment) -> None:
         model, loss = experiment.model, experiment.loss
@@ -177,6 +178,11 @@ class SeAFusionStage(Stage[JointNetwork]):
             raise InputError("model.guide is empty: give the folder of a trained segmentation network")
         check_arguments(SegmentationNetwork.__init__, segmentation or {}, "model.segmentation")
         return JointNetwork(grdb, SegmentationNetwork(**(segmentation or {})))
+
+    @property
+    def exported(self) -> nn.Module:
+        """The fusion network."""
+        return self.network.fusion
 
     def plan(self, step: int) -> Turn:
         """What step ``step`` does: a function of the step alone, so that a run resumes anywhere."""
