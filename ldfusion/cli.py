@@ -16,7 +16,20 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ldfusion import __version__
-from ldfusion.commands import caption, demo, depth, evaluate, frames, fuse, register, segment, video
+from ldfusion.commands import (
+    benchmark,
+    caption,
+    demo,
+    depth,
+    evaluate,
+    export,
+    frames,
+    fuse,
+    live,
+    register,
+    segment,
+    video,
+)
 from ldfusion.commands.terminal import say
 from ldfusion.errors import LDFusionError
 
@@ -29,6 +42,9 @@ COMMANDS = {
     "evaluate": evaluate,
     "video": video,
     "frames": frames,
+    "live": live,
+    "export": export,
+    "benchmark": benchmark,
     "demo": demo,
 }
 INTERRUPTED = 130

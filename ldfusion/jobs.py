@@ -14,8 +14,9 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
@@ -23,6 +24,7 @@ from ldfusion.errors import InputError, WorkError
 from ldfusion.io.files import remove_empty
 from ldfusion.io.lock import folder_lock
 from ldfusion.io.records import RecordLog
+from ldfusion.overlap import Behind, ahead
 
 Item = TypeVar("Item")
 
@@ -47,6 +49,22 @@ class Result:
 
 
 Work = Callable[[str, Item], Result]
+
+
+@dataclass(frozen=True)
+class Overlapped(Generic[Item]):
+    """Work whose items are read by a thread, and whose results are written by another, while the next one is made.
+
+    Attributes:
+        read: what ``make`` takes of an item; called in order, by one thread.
+        make: the rest of the work.
+    """
+
+    read: Callable[[str, Item], Any]
+    make: Callable[[str, Any], Result]
+
+    def __call__(self, name: str, item: Item) -> Result:
+        return self.make(name, self.read(name, item))
 
 
 @dataclass(frozen=True)
@@ -176,6 +194,8 @@ class Job(Generic[Item]):
         from torch import OutOfMemoryError
 
         rank = PartialState().process_index
+        if isinstance(work, Overlapped):
+            return self._work_overlapped(names, work, rank, logged)
         failed = flawed = 0
         for number, name in enumerate(progress(names, self.unit, shown=rank == 0)):
             try:
@@ -193,6 +213,53 @@ class Job(Generic[Item]):
                 _logger.error("%s%s", error, rest)
                 return failed + left, flawed
         return failed, flawed
+
+    def _work_overlapped(
+        self, names: Sequence[str], work: Overlapped[Item], rank: int, logged: set[str]
+    ) -> tuple[int, int]:
+        """`_work` in three threads, one item between each two of them."""
+        from torch import OutOfMemoryError
+
+        failed = flawed = finished = 0
+
+        def finish(name: str, result: Result) -> None:
+            nonlocal flawed, finished
+            flawed += self._finish(name, result, rank, logged)
+            finished += 1
+
+        try:
+            with closing(ahead(self._read(names, work.read), 1)) as items, Behind(1) as writer:
+                for name, value in progress(items, self.unit, rank == 0, len(names)):
+                    try:
+                        if isinstance(value, BaseException):
+                            raise value
+                        writer.put(partial(finish, name, work.make(name, value)))
+                    except InputError as error:
+                        _logger.error("%s", error)
+                        failed += 1
+                    except (MemoryError, OutOfMemoryError) as error:
+                        _logger.error("out of memory at %s %s: %s", self.unit, name, " ".join(str(error).split()))
+                        failed += 1
+        except WorkError as error:
+            left = len(names) - finished - failed
+            rest = f"; stopped, {left} {self.unit}s are not done" if left > 1 else ""
+            _logger.error("%s%s", error, rest)
+            return failed + left, flawed
+        return failed, flawed
+
+    def _read(self, names: Sequence[str], read: Callable[[str, Item], Any]) -> Iterator[tuple[str, Any]]:
+        """What is read of each item, or why it could not be."""
+        for name in names:
+            try:
+                value = read(name, self.items[name])
+            except (
+                InputError,
+                MemoryError,
+                RuntimeError,
+            ) as error:  # memory that runs out is a `RuntimeError` of torch
+                value = error
+            yield name, value
+            value = None
 
     def _finish(self, name: str, result: Result, rank: int, logged: set[str]) -> bool:
         """Write what the work on an item has come to; whether it has a flaw."""

@@ -48,6 +48,14 @@ FUSION: dict[str, Entry] = {
     "maximum": Entry("ldfusion.fusion.methods:MaximumFusion", "the brighter of both"),
     "maximum-stretched": Entry("ldfusion.fusion.methods:load_stretched_maximum", "the same, to the full range"),
     "seafusion": Entry("ldfusion.fusion.methods:load_seafusion", "the GRDB network", ("weights",)),
+    "realtime": Entry(
+        "ldfusion.fusion.runtimes:load_realtime",
+        "a small network for cameras, which the pipeline has taught",
+        ("weights", "prompt", "tone", "runtime"),
+    ),
+    "realtime-tiny": Entry(
+        "ldfusion.fusion.runtimes:load_tiny", "the same, faster and coarser", ("weights", "prompt", "tone", "runtime")
+    ),
     "edges": Entry(
         "ldfusion.fusion.edges:EdgeOverlay",
         "visible detail drawn over the infrared colours, which go on standing for temperatures",
@@ -92,6 +100,7 @@ STAGES: dict[str, Entry] = {
     "segmentation": Entry("ldfusion.training.stages.segmentation:SegmentationStage"),
     "seafusion": Entry("ldfusion.training.stages.seafusion:SeAFusionStage"),
     "matching": Entry("ldfusion.training.stages.matching:MatchingStage"),
+    "realtime": Entry("ldfusion.training.stages.realtime:RealtimeStage"),
 }
 
 

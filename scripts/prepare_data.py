@@ -1,5 +1,6 @@
-"""Prepare training data: ``depth`` makes the pseudo-labels of the depth and fusion stages, ``align`` moves the infrared
-images of sets that are registered almost to where they should be."""
+"""Prepare training data: ``depth`` makes the pseudo-labels of the depth and fusion stages, ``fusion`` the pipeline's
+coefficients for the stage realtime, ``align`` moves the infrared images of sets that are registered almost to where
+they should be."""
 
 from __future__ import annotations
 
@@ -23,12 +24,19 @@ def main(argv: list[str] | None = None) -> int:
     depth.add_argument("--half", action="store_true", help="run the teacher in bfloat16")
     depth.add_argument("--device", default="cpu")
     depth.add_argument("-o", "--output", type=Path, required=True, help="folder of the labels (data.labels)")
+    fusion = commands.add_parser("fusion", help="coefficients that the full pipeline finds for every pair; resumable")
+    fusion.add_argument("--weights", help="pipeline folder or hub id (default: embedded)")
+    fusion.add_argument("--data", type=Path, required=True, help="folder of the data sets")
+    fusion.add_argument("--datasets", nargs="+", default=["roadscene", "msrs"], help="rows of datasets.yaml")
+    fusion.add_argument("--split", default="splits/train.txt", help="split file below --data")
+    fusion.add_argument("--device", default="cpu")
+    fusion.add_argument("-o", "--output", type=Path, required=True, help="folder of the labels (data.labels)")
     align = commands.add_parser("align", help="infrared images onto the visible ones of the same rig; resumable")
     align.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     align.add_argument("--datasets", nargs="+", default=["msrs"], help="rows of datasets.yaml; the others are linked")
     align.add_argument("-o", "--output", type=Path, required=True, help="folder of the aligned data sets (data.root)")
     args = parser.parse_args(argv)
-    return _align(args) if args.what == "align" else _depth(args)
+    return {"align": _align, "depth": _depth, "fusion": _fusion}[args.what](args)
 
 
 def _depth(args: argparse.Namespace) -> int:
@@ -44,6 +52,24 @@ def _depth(args: argparse.Namespace) -> int:
         print(f"prepare_data: {error}", file=sys.stderr)
         return error.exit_code
     print(f"{made} labels made, {2 * len(pairs) - made} there before; in {args.output}")
+    return 0
+
+
+def _fusion(args: argparse.Namespace) -> int:
+    from ldfusion.data.catalog import select_pairs
+    from ldfusion.data.labels import read_captions
+    from ldfusion.errors import LDFusionError
+    from ldfusion.training.teacher import make_teacher_grids
+
+    try:
+        pairs = select_pairs(args.data, args.datasets, args.split)
+        known = args.data / "captions.jsonl"
+        records = read_captions(known) if known.is_file() else None
+        made = make_teacher_grids(pairs, args.weights, args.output, records, args.device)
+    except LDFusionError as error:
+        print(f"prepare_data: {error}", file=sys.stderr)
+        return error.exit_code
+    print(f"{made} made, {len(pairs) - made} there before; in {args.output}")
     return 0
 
 

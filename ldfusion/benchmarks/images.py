@@ -107,6 +107,7 @@ def made_images(method: str, pairs: Sequence[PairFiles], folder: Path, weights: 
 def _check_weights(method: str, folder: Path, weights: str | None) -> None:
     """Compare the note in the folder with the weights of today, or write it where there is no image yet."""
     own = {DEFAULT: Path(weights or embedded.FOLDER), "seafusion": embedded.FOLDER / "seafusion"}
+    own |= dict.fromkeys(("realtime", "realtime-tiny"), embedded.FOLDER / "realtime")
     if method not in own:
         return
     note = f"{embedded.digest(own[method])}\n" if own[method].is_dir() else f"{weights}\n"

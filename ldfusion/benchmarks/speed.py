@@ -109,22 +109,27 @@ def speed_table(pipe: LDFusionPipeline, size: str, threads: int, repeats: int = 
     Raises:
         InputError: a size that is not two whole numbers.
     """
-    shape, reference_shape = _shape(size, "--size"), _shape(reference, "--reference")
+    shape, reference_shape = size_of(size, "--size"), size_of(reference, "--reference")
     torch.set_num_threads(threads)
-    pair = _rendered(shape)
-    rows = pipeline_times(pipe, *pair, repeats, pair if shape == reference_shape else _rendered(reference_shape))
+    pair = rendered(shape)
+    rows = pipeline_times(pipe, *pair, repeats, pair if shape == reference_shape else rendered(reference_shape))
     lines = [f"| step ({size}, {threads} threads) | seconds | of one GRDB pass at {reference} |", "|---|---|---|"]
     return "\n".join(lines + [f"| {row.step} | {row.seconds:.3f} | {row.ratio:.2f} |" for row in rows])
 
 
-def _shape(size: str, option: str) -> tuple[int, int]:
+def size_of(size: str, option: str) -> tuple[int, int]:
+    """Height and width of ``WIDTHxHEIGHT``.
+
+    Raises:
+        InputError: not two whole numbers; ``option`` is named.
+    """
     width, _, height = size.partition("x")
     if not (width.isdigit() and height.isdigit()):
         raise InputError(f"{option} {size}: write it as WIDTHxHEIGHT, e.g. {REFERENCE}")
     return int(height), int(width)
 
 
-def _rendered(shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def rendered(shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """A rendered pair of (height, width); beyond a megapixel an enlarged one, as the renderer's time is not asked."""
     from ldfusion.rendering import render_scene
 

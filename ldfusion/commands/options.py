@@ -69,11 +69,21 @@ def add_method(parser: argparse.ArgumentParser) -> None:
     )
     add_settings(parser)
     parser.add_argument(
+        "--runtime", choices=("torch", "onnx"), help="what runs the method realtime: torch or onnx (default: torch)"
+    )
+    parser.add_argument(
         "--alpha",
         type=values.alpha,
         metavar="A",
         help="weight of an overlay on the visible colours: of the infrared image with --method alpha (default: 0.35), "
         "of the fused grey image with --method zero-learning (default: none, its luma takes the visible one's place)",
+    )
+
+
+def add_profile(parser: argparse.ArgumentParser) -> None:
+    """Where the time goes."""
+    parser.add_argument(
+        "--profile", action="store_true", help="say how long reading, fusing and writing took, which overlap"
     )
 
 

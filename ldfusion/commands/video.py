@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace a video that is there (default: keep it)")
     parser.add_argument("--register", action="store_true", help="bring the infrared onto the visible frames first")
     options.add_method(parser)
+    options.add_profile(parser)
     parser.add_argument(
         "--side-by-side", action="store_true", help="show visible, infrared and fused next to each other"
     )
@@ -87,6 +88,7 @@ def _fuse(args: argparse.Namespace) -> int:
     from ldfusion.fusion.video import PRIMING, VideoFuser, fuse_video
     from ldfusion.io.frame_sequence import open_video
     from ldfusion.io.video_pair import PairedVideo
+    from ldfusion.overlap import Profile
 
     thermal = inputs.thermal_options(args, [])
     with (
@@ -113,7 +115,10 @@ def _fuse(args: argparse.Namespace) -> int:
             _write_report(args, fuser, done, [*notes, *both.closing_notes()])
 
         span = args.start, args.seconds
-        done = fuse_video(both, fuser, args.output, *span, args.side_by_side, watch, conclude=conclude)
+        profile = Profile()
+        done = fuse_video(both, fuser, args.output, *span, args.side_by_side, watch, conclude=conclude, profile=profile)
+        if args.profile:
+            say(profile.words())
     return _conclude(args, fuser, done)
 
 

@@ -136,7 +136,7 @@ class FusionDecoder(ModelMixin, ConfigMixin):
         x = clean_input(stack)
         for level, modulation, feature in zip(self.levels, modulations, features, strict=True):
             x = level(feature, x, modulation)
-        known = torch.cat([x.mean(dim=(2, 3)), _histograms(stack)], dim=1)
+        known = torch.cat([x.mean(dim=(2, 3)), histograms(stack)], dim=1)
         if steady is not None:
             known = steady(known)
         if tone is None:
@@ -154,7 +154,7 @@ def clean_input(stack: Tensor) -> Tensor:
     return torch.cat([stack, torch.maximum(y, infrared), (y - infrared) / 2], dim=1)
 
 
-def _histograms(stack: Tensor) -> Tensor:
+def histograms(stack: Tensor) -> Tensor:
     """Soft histograms of luma and infrared (B, 2 * HISTOGRAM), around 1 for a flat one."""
     both = torch.cat([luma(stack[:, :3]), stack[:, 3:]], dim=1).float() / 2 + 0.5
     place = both.clamp(0, 1).sqrt().flatten(2)[:, :, None] * (HISTOGRAM - 1)

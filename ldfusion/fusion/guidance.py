@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ldfusion.diffusion.features import pipeline_noise
+from ldfusion.fusion.base import FusionMethod
 from ldfusion.fusion.fuser import Fuser
 from ldfusion.fusion.steady import SteadyFrames
 from ldfusion.fusion.tone import Tone, tone_controls
@@ -78,4 +79,21 @@ class GuidedMethod(Protocol):
 
     def guide(self, text: str | None = None) -> GuidedFrames:
         """Frames of a video, from now on under ``text``, or under what `GuidedFrames.follow` says."""
+        ...
+
+
+class VideoFrames(Protocol):
+    """What a method holds from one frame of a video to the next."""
+
+    def fuse(self, visible: Tensor, infrared: Tensor, time: float) -> Tensor:
+        """The next frame, shown at ``time`` seconds: (1, 3, H, W) and (1, 1, H, W) in [0, 1] -> (1, 3, H, W)."""
+        ...
+
+
+@runtime_checkable
+class SteadyMethod(FusionMethod, Protocol):
+    """A fusion method that keeps the frames of a video steady by itself, without a sentence."""
+
+    def frames(self) -> VideoFrames:
+        """Frames of one video, in order of time."""
         ...

@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ldfusion.fusion.base import FusionMethod
-from ldfusion.fusion.guidance import GuidedFrames, GuidedMethod
+from ldfusion.fusion.guidance import GuidedFrames, GuidedMethod, SteadyMethod, VideoFrames
 from ldfusion.io.size import match_infrared
 from ldfusion.io.video_pair import FramePair, PairedVideo
 from ldfusion.io.video_writer import VideoWriter
+from ldfusion.overlap import Behind, Profile, ahead
 from ldfusion.registration.align import feather, place
 from ldfusion.registration.temporal import ClipRegistration
 
@@ -68,6 +71,7 @@ class VideoFuser:
         device: where to compute.
         sentences: (time, sentence) of every caption so far, of a method that is guided by one.
         frames: what such a method holds for this video.
+        kept: what a method that is steady by itself holds for it.
     """
 
     method: FusionMethod
@@ -76,6 +80,7 @@ class VideoFuser:
     sentences: list[tuple[float, str]] = field(default_factory=list, init=False)
     _target: Tensor | None = field(default=None, init=False)
     frames: GuidedFrames | None = field(default=None, init=False)
+    kept: VideoFrames | None = field(default=None, init=False)
     _time: float = field(default=0.0, init=False)
     _mask: Tensor | None = field(default=None, init=False)
     _weight: Tensor | None = field(default=None, init=False)
@@ -92,6 +97,9 @@ class VideoFuser:
             aligned = aligned if mask is None else self._filled(aligned, mask, visible)
         if isinstance(self.method, GuidedMethod):
             fused = self._guided(self.method, visible, aligned, pair.time).fuse(visible, aligned)
+        elif isinstance(self.method, SteadyMethod):
+            self.kept = self.kept or self.method.frames()
+            fused = self.kept.fuse(visible, aligned, pair.time)
         else:
             fused = self.method.fuse(visible, aligned)
         self._time = pair.time
@@ -161,8 +169,11 @@ def fuse_video(
     watch: Callable[[Iterable[FramePair]], Iterable[FramePair]] = iter,
     visit: Callable[[FusedFrame], object] | None = None,
     conclude: Callable[[Done], object] | None = None,
+    profile: Profile | None = None,
 ) -> Done:
     """Fuse two videos into a third; memory does not grow with their length.
+
+    Frames are decoded by one thread and encoded by another, a few ahead and behind.
 
     Args:
         both: the sources.
@@ -174,6 +185,7 @@ def fuse_video(
         watch: wraps the pairs, for a progress bar.
         visit: called with every fused frame, to measure something.
         conclude: called in the end, before the video takes its name: what it writes is there when the video is.
+        profile: gets the seconds of reading, fusing and writing.
 
     Raises:
         InputError: no pair at all, see `PairedVideo.pairs`.
@@ -181,15 +193,22 @@ def fuse_video(
     """
     if fuser.registration is not None:
         fuser.prime(both.samples(PRIMING, start, seconds))
-    writer = VideoWriter(output, both.visible.info.rate)
+    writer, took = VideoWriter(output, both.visible.info.rate), profile or Profile()
     begin, interrupted = time.perf_counter(), False
+
+    def write(frame: FusedFrame) -> None:
+        with took.of("write"):
+            writer.write(frame.picture(side_by_side), frame.time)
+
     with writer:
         try:
-            for pair in watch(both.pairs(start, seconds)):
-                frame = fuser(pair)
-                writer.write(frame.picture(side_by_side), frame.time)
-                if visit is not None:
-                    visit(frame)
+            with closing(ahead(took.watched("read", both.pairs(start, seconds)))) as pairs, Behind() as behind:
+                for pair in watch(pairs):
+                    with took.of("fuse"):
+                        frame = fuser(pair)
+                    behind.put(partial(write, frame))
+                    if visit is not None:
+                        visit(frame)
         except KeyboardInterrupt:
             if not writer.frames:
                 raise

@@ -1,0 +1,1 @@
+"""Networks as ONNX files: writing them (`model`), and running them by ONNX Runtime (`session`)."""
