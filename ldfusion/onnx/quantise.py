@@ -45,7 +45,7 @@ def quantise(source: Path, target: Path, calibration: Sequence[Images]) -> None:
         raise InputError("int8: no image to calibrate on")
     names = OnnxModel(source).inputs
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    class Reader(CalibrationDataReader):
         def __init__(self) -> None:
             self.left = iter(calibration)
 
