@@ -14,7 +14,7 @@ import queue
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from types import TracebackType
 from typing import TypeVar
 
@@ -57,7 +57,7 @@ class Profile:
         return f"{', '.join(f'{kind} {value:.1f} s' for kind, value in self.seconds.items())}; {whole:.1f} s in all"
 
 
-def ahead(items: Iterable[Item], depth: int = DEPTH) -> Iterator[Item]:
+def ahead(items: Iterable[Item], depth: int = DEPTH) -> Generator[Item, None, None]:
     """The items in order, made by a thread up to ``depth`` ahead of who asks for them.
 
     What making them raises is raised here, after the items before it. When the caller stops early the thread stops,
