@@ -23,6 +23,8 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_an_exported_student_is_checked_and_fuses(
     pairs: Path, student: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

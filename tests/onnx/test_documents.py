@@ -23,6 +23,8 @@ from ldfusion.onnx.model import OPSET
 pytest.importorskip("onnxscript", reason="the extra `onnx` is not installed")
 pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
 
 def program(repository: Path, language: str) -> str:
     found = re.search(rf"```{language}\n(.*?)```", (repository / "docs" / "realtime.md").read_text("utf-8"), re.DOTALL)

@@ -20,6 +20,8 @@ from ldfusion.onnx.session import OnnxModel
 pytest.importorskip("onnxscript", reason="the extra `onnx` is not installed")
 pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
 
+pytestmark = pytest.mark.timeout(900)  # exporting takes seconds, on a busy machine minutes
+
 SMALL = {"working": (32, 48), "widths": (4, 6, 8), "hidden": 5, "token": 7, "text_dim": 128}
 Exported = tuple[RealtimeFusion, PictureNetwork, Path]
 
