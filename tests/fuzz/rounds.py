@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import cv2
@@ -30,8 +31,10 @@ import numpy as np
 import torch
 
 from ldfusion.cli import main
+from ldfusion.config import load
 from ldfusion.io.video_writer import VideoWriter
 from ldfusion.training.__main__ import main as train
+from ldfusion.training.loop import Trainer
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = (48, 64)
@@ -65,6 +68,18 @@ def _videos(folder: Path, count: int) -> list[str]:
             for k in range(count):
                 writer.write(rng.integers(0, 200, (*SIZE, 3), dtype=np.uint8), k / 10)
     return files
+
+
+def _warmed(command: Command, folder: Path) -> Command:
+    """The command after it has run here once: what it imports late is then there for all that are forked."""
+    out = folder / "warm"
+    out.mkdir()
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        code = command(out, 0)
+    if code:
+        raise RuntimeError(f"the first run ended with exit code {code}")
+    shutil.rmtree(out)
+    return command
 
 
 def fuse(folder: Path) -> Command:
@@ -123,6 +138,8 @@ def training(folder: Path) -> Command:
     _data(folder)
     words = ["--config", str(ROOT / "configs" / "tiny" / "denoiser.yaml"), f"data.root={folder}", "train.tracker=none"]
     words += ["data.datasets=[roadscene]", "data.val_datasets=[roadscene]", "train.steps=8", "train.checkpoint_every=1"]
+    # imports what a run needs, and computes no gradient here: PyTorch refuses to do so on both sides of a fork
+    Trainer(load(words[1], [*words[2:], f"output={folder / 'never'}"]))
     return lambda out, setting: train([*words, f"output={out}", f"seed={setting}"])
 
 
@@ -135,6 +152,12 @@ KINDS: dict[str, Callable[[Path], Command]] = {
     "register": register,
 }
 MEETING = ("fuse", "video", "train", "frames")
+
+
+def _prepared(name: str, folder: Path) -> Command:
+    """The command of a kind, with everything imported that it needs."""
+    command = KINDS[name](folder)
+    return command if name == "train" else _warmed(command, folder)
 
 
 def start(command: Command, out: Path, setting: int = 0) -> int:
@@ -188,7 +211,7 @@ def undisturbed(command: Command, out: Path, setting: int = 0) -> tuple[dict[str
 
 def killed(name: str, rounds: int, seed: int, folder: Path) -> list[str]:
     """Rounds of kill and restart; the last line counts, the ones before it say what was wrong."""
-    command, rng = KINDS[name](folder / "in"), random.Random(seed)
+    command, rng = _prepared(name, folder / "in"), random.Random(seed)
     wanted, seconds = undisturbed(command, folder / "reference")
     good = midway = 0
     lines = []
@@ -212,7 +235,7 @@ def killed(name: str, rounds: int, seed: int, folder: Path) -> list[str]:
 
 def met(name: str, rounds: int, seed: int, folder: Path) -> list[str]:
     """Rounds of two runs with different settings into one folder; see `killed`."""
-    command, rng = KINDS[name](folder / "in"), random.Random(seed)
+    command, rng = _prepared(name, folder / "in"), random.Random(seed)
     found = [undisturbed(command, folder / f"reference-{setting}", setting) for setting in (0, 1)]
     wanted, seconds = [files for files, _ in found], max(time for _, time in found)
     good, won = 0, [0, 0]
