@@ -28,11 +28,10 @@ from ldfusion.io.files import atomic_write
 from ldfusion.io.image import read_infrared, read_visible
 from ldfusion.registration import load_registrar
 from ldfusion.registration.misalign import MisalignmentRange
+from ldfusion.registration.score import RIGHT
 from ldfusion.registration.warp import Matrix, Size, corners, invert, transform_points, warp_image
 
 ASPECTS = (1, 2, 4, 8, 16, 32, 60)
-RIGHT = 1 / 64
-"""Share of the longer side: 10 pixels of 640."""
 BINS = (0.0, 0.05, 0.5, 0.9, 0.99, 1.0001)
 """Scores between which reliability is counted."""
 TRUTHS = "homographies.json"

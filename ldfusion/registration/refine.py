@@ -9,7 +9,8 @@
 4. The score looks at the result once more: how many positions, asked over a wide window, answer "here"?
 5. The best result is fitted once more at twice the working size, where a cell covers half as much of the scene.
 6. From there the correlation of edge directions is climbed (`ldfusion.registration.orientation`). What matches and
-   edges get wrong differs in part, so the result is the mean of both: half way between where they put each corner.
+   edges get wrong differs in part, so the result is the mean of both: half way between where they put each corner. The
+   further they lie apart, the lower the score.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ from ldfusion.registration.correspond import Described, Matches, local_matches, 
 from ldfusion.registration.descriptors import MULTIPLE, STRIDE, MatchingNetwork
 from ldfusion.registration.fit import check_model, fit, ransac
 from ldfusion.registration.orientation import OrientationRegistrar
-from ldfusion.registration.score import TRUSTED, agreement, quality
+from ldfusion.registration.score import TRUSTED, agreement, consistency, quality
 from ldfusion.registration.warp import (
     Matrix,
     Size,
     apart,
+    apart_inside,
     corners,
     inside,
     invert,
@@ -133,6 +135,8 @@ class RefineRegistrar:
         if trusted:
             matrix = self._polish(visible, infrared, matrix, (2 * size[0], 2 * size[1]))
             other = self.edges.polish(visible, infrared, matrix)
+            score *= consistency(apart_inside(other, matrix, _size(infrared), fixed) / max(fixed))
+            trusted = score >= TRUSTED
             if apart(matrix, other, _size(infrared)) < _APART * math.hypot(*fixed):
                 matrix = mean_transform([matrix, other], _size(infrared))
         model: TransformModel = "homography" if self.model == "homography" else "affine"

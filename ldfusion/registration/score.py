@@ -1,4 +1,5 @@
-"""The quality score of a registration: what the described images say once the infrared one lies where it should."""
+"""The quality score of a registration: what the described images say once the infrared one lies where it should, and
+whether its edges, which know nothing of that, say the same."""
 
 from __future__ import annotations
 
@@ -8,6 +9,9 @@ from ldfusion.registration.correspond import Described, local_similarity
 
 TRUSTED = 0.5
 """Score from which a registration is trusted."""
+
+RIGHT = 1 / 64
+"""Mean error, as a share of the longer side, up to which a registration is right: 10 pixels of 640."""
 
 _RADIUS = 8
 """Cells: the window is 17x17 cells, 68x68 working pixels; chance answers "here" for 9 of 289."""
@@ -43,3 +47,15 @@ def agreement(visible: Described, infrared: Described) -> float:
 def quality(support: float) -> float:
     """Score in [0, 1] of an `agreement`: the probability that the registration is right, by a logistic curve."""
     return 1 / (1 + math.exp(-_STEEPNESS * (support - _MIDDLE)))
+
+
+def consistency(difference: float) -> float:
+    """What two ways to the same transform say about their mean, by how far they lie apart: 1 to 0.
+
+    Matches and edges err in different places. Where they lie twice `RIGHT` apart their mean is as far off as it may be,
+    and right as often as not.
+
+    Args:
+        difference: mean distance of both over what the infrared image covers, a share of the visible longer side.
+    """
+    return 1 / (1 + (difference / (2 * RIGHT)) ** 4)

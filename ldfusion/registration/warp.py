@@ -50,6 +50,21 @@ def apart(first: Matrix, second: Matrix, moving: Size) -> float:
     return float(np.linalg.norm(places[0] - places[1], axis=1).mean())
 
 
+def apart_inside(first: Matrix, second: Matrix, moving: Size, fixed: Size) -> float:
+    """Mean distance between two transforms over the visible pixels that the infrared image covers by the second one.
+
+    Corners of a frame that reaches far beyond the visible image do not count. Infinite where nothing is covered.
+    """
+    x, y = np.meshgrid(*(np.linspace(0, side - 1, 17) for side in (fixed[1], fixed[0])))
+    points = np.column_stack([x.ravel(), y.ravel()])
+    seen = transform_points(invert(second), points)
+    inner = ((seen >= -0.5) & (seen <= np.array(moving[::-1]) - 0.5)).all(1)
+    if not inner.any():
+        return float("inf")
+    distance = np.linalg.norm(transform_points(first, seen[inner]) - points[inner], axis=1)
+    return float(distance.mean()) if np.isfinite(distance).all() else float("inf")
+
+
 def mean_transform(matrices: Sequence[Matrix], moving: Size) -> Matrix:
     """The transform that puts every corner of the moving frame at the mean of where the given ones put it.
 

@@ -10,7 +10,6 @@ import torch
 
 from ldfusion.benchmarks import registration_trust
 from ldfusion.benchmarks.registration_trust import (
-    RIGHT,
     TRUTHS,
     Trial,
     by_aspect,
@@ -22,6 +21,7 @@ from ldfusion.benchmarks.registration_trust import (
 from ldfusion.errors import InputError
 from ldfusion.evaluation.registration import TruePair
 from ldfusion.io.image import write_png
+from ldfusion.registration.score import RIGHT
 from ldfusion.registration.warp import transform_points
 
 TRUTH = np.array([[2.0, 0.1, 5.0], [-0.1, 2.0, 7.0], [0, 0, 1]])

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from ldfusion.registration.correspond import Described
-from ldfusion.registration.score import TRUSTED, agreement, quality
+from ldfusion.registration.score import RIGHT, TRUSTED, agreement, consistency, quality
 
 
 def described(seed: int, valid: torch.Tensor | None = None) -> Described:
@@ -33,3 +33,9 @@ def test_the_score_rises_with_agreement() -> None:
     assert values == sorted(values)
     assert values[0] < 0.01 and values[20] > 0.99
     assert quality(0.15) < TRUSTED < quality(0.3)
+
+
+def test_two_ways_that_lie_apart_are_believed_less() -> None:
+    values = [consistency(RIGHT * k / 4) for k in range(17)]
+    assert values[0] == 1 and values == sorted(values, reverse=True)
+    assert values[4] > 0.9 and values[8] == pytest.approx(0.5) and values[16] < 0.07

@@ -35,6 +35,18 @@ def test_shift_moves_content_to_the_right_and_down(image: torch.Tensor) -> None:
     assert torch.allclose(warp.matrix_to_flow(matrix, (4, 4))[:, 1, 2], torch.tensor([-5.0, -3.0]))
 
 
+def test_transforms_are_apart_by_what_is_seen_of_them() -> None:
+    shift = np.array([[1.0, 0, 3], [0, 1, 4], [0, 0, 1]])
+    assert warp.apart_inside(shift, np.eye(3), (60, 80), (60, 80)) == pytest.approx(5)
+    assert warp.apart_inside(HOMOGRAPHY, HOMOGRAPHY, (60, 80), (60, 80)) == pytest.approx(0, abs=1e-9)
+    # far outside of the visible image they differ a lot, inside of it by nothing much
+    tilt = np.array([[1.0, 0, 0], [0, 1, 0], [1e-5, 0, 1]])
+    wide, narrow = (300, 4000), (60, 80)
+    assert warp.apart_inside(tilt, np.eye(3), wide, narrow) < 0.1 < warp.apart(tilt, np.eye(3), wide)
+    away = np.array([[1.0, 0, 500], [0, 1, 0], [0, 0, 1]])
+    assert warp.apart_inside(np.eye(3), away, (60, 80), (60, 80)) == np.inf
+
+
 @pytest.mark.parametrize("kind", ["rotation", "homography"])
 def test_agrees_with_opencv(image: torch.Tensor, kind: str) -> None:
     matrix = HOMOGRAPHY if kind == "homography" else np.vstack([cv2.getRotationMatrix2D((40, 30), 9, 1.1), [0, 0, 1]])
