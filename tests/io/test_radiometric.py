@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ldfusion.errors import InputError
+from ldfusion.io import notices
 from ldfusion.io.fff import find_block, parse_block
 from ldfusion.io.image import read_infrared
 from ldfusion.io.planck import Calibration
@@ -125,7 +126,14 @@ def test_damaged_flir_data_fall_back_to_the_picture(
 
 
 @pytest.mark.parametrize("marker", [0xE3, 0xE4])
-def test_dji_jpeg(tmp_path: Path, camera_files: ModuleType, marker: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_dji_jpeg(
+    tmp_path: Path,
+    camera_files: ModuleType,
+    marker: int,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(notices, "_told", set())  # another file of tests may have read one in this process
     counts = np.linspace(17000, 20000, 512 * 640).reshape(512, 640).astype(np.uint16)
     picture = np.zeros((512, 640, 3), np.uint8)
     path = write(tmp_path / "DJI_0001_T.JPG", camera_files.dji_jpeg(counts, picture, marker))
