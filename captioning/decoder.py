@@ -44,10 +44,12 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def keep(self, x: Tensor) -> KeyValue:
+        """Keys and values (B, heads, L, width / heads) of what is attended to (B, L, width)."""
         key, value = self.key_value(x).chunk(2, dim=-1)
         return self._split(key), self._split(value)
 
     def forward(self, x: Tensor, kept: KeyValue, causal: bool = False) -> Tensor:
+        """Attention of ``x`` (B, L, width) to kept keys and values; ``causal`` hides what comes later."""
         mixed = F.scaled_dot_product_attention(self._split(self.query(x)), *kept, is_causal=causal)
         return self.out(mixed.transpose(1, 2).flatten(2))
 
@@ -69,6 +71,7 @@ class DecoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, memory: KeyValue, past: KeyValue | None) -> tuple[Tensor, KeyValue]:
+        """The next ``x`` (B, L, width) and the keys and values of all words so far."""
         normed = self.norms[0](x)
         key, value = self.itself.keep(normed)
         if past is not None:
@@ -103,6 +106,7 @@ class CaptionDecoder(nn.Module):
 
     @property
     def blocks(self) -> list[DecoderLayer]:
+        """The layers."""
         return [cast(DecoderLayer, layer) for layer in self.layers]
 
     def start(self, memory: Tensor) -> DecoderState:

@@ -61,6 +61,7 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features (B, C, h, w) of the same shape."""
         return F.silu(x + self.body(x))
 
 
@@ -96,6 +97,7 @@ class PairEncoder(nn.Module):
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features of the stacked input (B, C, H, W): (B, width, H/16, W/16) and (B, width, H/8, W/8)."""
         fine = self.eighth(self.quarter(self.stem(x)))
         coarse = self.sixteenth(fine)
         above = F.interpolate(self.lateral(coarse), fine.shape[-2:], mode="bilinear", align_corners=False)

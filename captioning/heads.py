@@ -80,6 +80,7 @@ class FactHeads(nn.Module):
         nn.init.constant_(self.context_grid.bias, -2.0)  # most cells of the grid are empty
 
     def forward(self, features: Tensor) -> FactLogits:
+        """Scores of all facts from features (B, C, h, w)."""
         pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], dim=1)
         context = self.context(pooled)
         evidence = self.evidence(features)
@@ -131,7 +132,7 @@ def fact_vector(targets: dict[str, Tensor]) -> Tensor:
 def fact_losses(logits: FactLogits, targets: dict[str, Tensor]) -> dict[str, Tensor]:
     """Mean losses per fact: binary cross-entropy summed over the grid's cells of a class, cross-entropy of the others.
 
-    Terms whose facts are all untold are 0.
+    Each is a scalar; terms whose facts are all untold are 0.
     """
     per_cell = F.binary_cross_entropy_with_logits(logits.grid.float(), targets["grid"], reduction="none")
     losses = {"grid": per_cell.sum((2, 3)).mean()}

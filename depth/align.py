@@ -39,7 +39,8 @@ def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
 
 def masked_median(values: Tensor, valid: Tensor) -> Tensor:
     """Median over the valid entries of each row, ``(B, N)`` to ``(B,)``: the mean of the two middle values when their
-    number is even (numpy's definition, not torch's), differentiable; 0 for a row without any."""
+    number is even (numpy's definition, not torch's), differentiable; 0 for a row without any.
+    """
     ordered = values.masked_fill(~valid, torch.inf).sort(1).values
     count = valid.sum(1)
     low, high = ((count - 1).clamp_min(0) // 2)[:, None], (count // 2)[:, None]

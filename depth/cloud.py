@@ -33,6 +33,9 @@ def relative_depth(inverse: Tensor, near_far_ratio: float = NEAR_FAR_RATIO) -> T
 
     Returns:
         ``(H, W)`` in [1, near_far_ratio], without unit.
+
+    Raises:
+        ValueError: a ratio that is not above 1.
     """
     if near_far_ratio <= 1:
         raise ValueError(f"near_far_ratio {near_far_ratio} must be larger than 1")

@@ -89,7 +89,7 @@ class StudentEstimator(DepthEstimator):
         self.channels = int(network.config["in_channels"])
 
     def predict(self, images: Tensor) -> Tensor:
-        """See the base class."""
+        """Relative inverse depth (B, h, w) or (B, 1, h, w) of images, see `DepthEstimator.predict`."""
         inverse: Tensor = self.network(images)
         return inverse
 
@@ -113,7 +113,7 @@ class HubEstimator(DepthEstimator):
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
     def predict(self, images: Tensor) -> Tensor:
-        """See the base class."""
+        """Inverse depth (B, 1, h, w) of images (B, 3 or 1, h, w), see the base class."""
         if images.shape[1] == 1:
             images = images.expand(-1, 3, -1, -1)
         # a pipeline moves the model to a device by itself, without this estimator around it

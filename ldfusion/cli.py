@@ -54,6 +54,7 @@ class OneLineParser(argparse.ArgumentParser):
     """A parser whose errors are one line, like every other error of the command."""
 
     def error(self, message: str) -> NoReturn:
+        """One line on stderr, and exit status 2."""
         self.exit(2, f"ldfusion: error: {' '.join(message.split())} (see: {self.prog} --help)\n")
 
 

@@ -64,6 +64,7 @@ class Overlapped(Generic[Item]):
     make: Callable[[str, Any], Result]
 
     def __call__(self, name: str, item: Item) -> Result:
+        """Both, one after the other."""
         return self.make(name, self.read(name, item))
 
 

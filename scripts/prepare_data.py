@@ -1,6 +1,7 @@
 """Prepare training data: ``depth`` makes the pseudo-labels of the depth and fusion stages, ``fusion`` the pipeline's
 coefficients for the stage realtime, ``align`` moves the infrared images of sets that are registered almost to where
-they should be."""
+they should be.
+"""
 
 from __future__ import annotations
 

@@ -90,6 +90,7 @@ def table(rows: dict[str, dict[str, float]]) -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     parser.add_argument("--config", default="fusion")
     parser.add_argument("--variants", help="names with semicolons between (default: all)")
     add_run(parser)

@@ -55,6 +55,7 @@ def _likeness(values: NDArray[Any], picture: NDArray[Any]) -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     parser.add_argument("folder", type=Path, help="of thermal files")
     parser.add_argument(
         "--known", type=Path, nargs=2, metavar=("FILE", "CSV"), help="a file and the temperatures of its pixels"

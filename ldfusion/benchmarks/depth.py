@@ -41,6 +41,7 @@ def depth_rows(pipe: LDFusionPipeline, root: Path, labels: Path) -> dict[str, fl
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     add_data(parser)
     add_labels(parser)
 

@@ -137,6 +137,7 @@ def _fastest() -> list[str]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     parser.add_argument("--pairs", type=int, default=10_000, help="of the folder (10000; 0: none)")
     parser.add_argument("--frames", type=int, default=2_000, help="of the video (2000; 0: none)")
     parser.add_argument(

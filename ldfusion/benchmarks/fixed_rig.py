@@ -70,6 +70,7 @@ def compare(name: str, visible: Path, infrared: Path, start: float, count: int, 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     parser.add_argument("visible", type=Path, help="folder of visible videos")
     parser.add_argument("infrared", type=Path, help="folder of infrared videos of the same names, registered")
     parser.add_argument("--starts", type=float, nargs="+", default=[1.0], help="seconds to begin at (1)")

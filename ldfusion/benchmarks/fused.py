@@ -17,6 +17,7 @@ from ldfusion.io.files import atomic_write, check_output_folder, named_folders
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     add_rows(parser)
     parser.add_argument("--metrics", metavar="M,M,...", help="columns, or all (default: those of the published table)")
     parser.add_argument(

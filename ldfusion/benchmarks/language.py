@@ -34,6 +34,7 @@ def language_rows(pipe: LDFusionPipeline, root: Path, labels: Path, weights: Pat
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     add_data(parser)
     add_labels(parser)
 

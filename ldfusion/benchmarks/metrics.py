@@ -123,6 +123,7 @@ def _codes(files: PairFiles) -> Triple:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     add_data(parser)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--limit", type=int, default=0, help="first pairs only")

@@ -62,6 +62,7 @@ def registered_fusion_table(pipe: LDFusionPipeline, root: Path, limit: int = 0) 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     add_data(parser)
     parser.add_argument("--limit", type=int, default=0, help="pairs (default: all)")
 

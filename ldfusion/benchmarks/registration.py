@@ -125,6 +125,7 @@ def registration_tables(
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     add_data(parser)
     parser.add_argument("--methods", nargs="+", help="some of them (default: all)")
     parser.add_argument("--sets", nargs="+", help="val, other, warped, strangers (default: all)")

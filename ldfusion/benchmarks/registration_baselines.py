@@ -43,6 +43,7 @@ class SiftRegistrar:
     """SIFT (Lowe 2004), ratio test 0.8, homography by random sampling; OpenCV. See `Registrar`."""
 
     def __call__(self, visible: Tensor, infrared: Tensor) -> Registration:
+        """The registration of visible (1, 3, H, W) and infrared (1, 1, h, w)."""
         sift = cv2.SIFT.create(4000)
         fallback = resize_matrix(*_sizes(visible, infrared))
         keys_i, first = sift.detectAndCompute(_grey(infrared), None)
@@ -63,6 +64,7 @@ class EccRegistrar:
     """
 
     def __call__(self, visible: Tensor, infrared: Tensor) -> Registration:
+        """The registration of visible (1, 3, H, W) and infrared (1, 1, h, w)."""
         moving, fixed = _sizes(visible, infrared)
         start = resize_matrix(moving, fixed)
         warp, score = np.eye(3), 0.0  # visible -> resized infrared, as OpenCV has it
@@ -112,6 +114,7 @@ class LightGlueRegistrar:
 
     @torch.no_grad()
     def __call__(self, visible: Tensor, infrared: Tensor) -> Registration:
+        """The registration of visible (1, 3, H, W) and infrared (1, 1, h, w)."""
         first = self.extractor.extract(infrared[0].expand(3, -1, -1))
         second = self.extractor.extract(visible[0])
         matches = self.matcher({"image0": first, "image1": second})["matches"][0]

@@ -146,6 +146,7 @@ def table(rows: Rows) -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     add_data(parser)
     add_run(parser, "of every run, e.g. train.steps=400")
 

@@ -174,6 +174,7 @@ def _shift(x: float, y: float) -> Matrix:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     parser.add_argument("--truth", type=Path, help="folder of real unregistered pairs with true homographies")
     parser.add_argument("--rendered", type=int, default=24, help="rendered scenes (24)")
     parser.add_argument("--aspects", type=int, nargs="+", default=list(ASPECTS), help="1 : N (1 2 4 8 16 32 60)")

@@ -101,6 +101,7 @@ def strategy_table(rows: Rows) -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     add_data(parser)
     parser.add_argument("--config", default="seafusion")
     parser.add_argument("--segmentation-config", default="segmentation")

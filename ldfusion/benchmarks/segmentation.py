@@ -62,6 +62,7 @@ def segmentation_table(
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     add_data(parser)
     parser.add_argument("--networks", nargs="+", default=[""], help="folders (default: the embedded network)")
     parser.add_argument("--sources", nargs="+", default=["visible", "infrared", "laplacian"], help="kinds of images")

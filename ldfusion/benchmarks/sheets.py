@@ -129,6 +129,7 @@ def _row(pair: PairFiles, rows: Mapping[str, Images], crop: bool) -> Row:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     add_rows(parser)
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", required=True, help="PNG; several are numbered")
     parser.add_argument(
@@ -138,7 +139,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> str:
-    """Make the images and the sheets, and return the sheets' names."""
+    """Make the images and the sheets, and return the sheets' names.
+
+    Raises:
+        InputError: ``-o`` names no PNG file.
+    """
     if args.output.is_dir() or args.output.suffix.lower() != ".png":
         raise InputError(f"-o {args.output}: give a PNG file")
     check_output_folder(args.output.parent)

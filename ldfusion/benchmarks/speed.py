@@ -141,6 +141,7 @@ def rendered(shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     parser.add_argument("--size", default="640x480", help="WIDTHxHEIGHT of the pair")
     parser.add_argument("--reference", default="640x480", help="WIDTHxHEIGHT that the GRDB network is timed at")
     parser.add_argument("--threads", type=int, default=2)

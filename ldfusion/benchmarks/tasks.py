@@ -89,7 +89,11 @@ class TaskBenchmark:
     tasks: Sequence[str] = TASKS
 
     def run(self, methods: Sequence[str] = METHODS) -> TaskTable:
-        """Rows of the named methods; also written to ``OUT/tasks.json`` after each."""
+        """Rows of the named methods; also written to ``OUT/tasks.json`` after each.
+
+        Raises:
+            InputError: the folder holds rows of another protocol.
+        """
         check_output_folder(self.output)
         file = self.output / "tasks.json"
         table = TaskTable(protocol=self.protocol())
@@ -265,6 +269,7 @@ def _scaled(box: LabelBox, scale: float) -> LabelBox:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     add_data(parser)
     add_labels(parser, required=False)
     parser.add_argument("--tasks", default="segmentation,detection,depth")

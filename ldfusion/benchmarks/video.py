@@ -261,6 +261,7 @@ def _clocks() -> tuple[float, float]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     add_data(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the videos")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each clip")

@@ -17,6 +17,7 @@ from ldfusion.errors import InputError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     parser.add_argument(
         "--size", nargs="+", default=["640x480"], metavar="WxH", help="sizes, or 'all': 320x240 to 3840x2160 (640x480)"
     )
@@ -31,7 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure and print; 0 when done."""
+    """Measure and print; 0 when done.
+
+    Raises:
+        InputError: options that do not go together, or out of range.
+    """
     if args.plot is not None and args.quality is None:
         raise InputError("--plot needs --quality FILE: the table.json of 'scripts/benchmark.py fusion -o DIR'")
     if args.threads < 1 or args.rounds < 1:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     inputs.add_pair(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object a pair")
     inputs.add_thermal(parser)

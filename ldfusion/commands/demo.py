@@ -20,6 +20,7 @@ SIZE = (480, 640)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     options.add_output(parser, default="demo")
     parser.add_argument("--light", choices=LIGHTS, default="night", help="light of the scene (default: %(default)s)")
     parser.add_argument("--place", choices=PLACES, default="street", help="kind of scene (default: %(default)s)")

@@ -19,6 +19,7 @@ FIELD_OF_VIEW = 60.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="image files or folders of images")
     options.add_output(parser)
     parser.add_argument(
@@ -36,7 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Estimate all images; 0 when every image has its results, 1 when some could not be done."""
+    """Estimate all images; 0 when every image has its results, 1 when some could not be done.
+
+    Raises:
+        InputError: options that do not go together.
+    """
     from depth.files import depth_files
 
     if args.fov is not None and not args.point_cloud:

@@ -26,6 +26,7 @@ CONVENTIONS = ("plain", "tang", "tang-published", "zoo", "vifb")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     parser.add_argument(
         "--fused",
         action="append",

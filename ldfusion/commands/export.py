@@ -30,6 +30,7 @@ _SCENES = 8  # rendered pairs that --int8 is calibrated on
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     parser.add_argument(
         "--method", choices=METHODS, default="realtime", metavar="METHOD", help=f"{', '.join(METHODS)} (realtime)"
     )
@@ -50,7 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export; 0 when done, 1 when --check finds a difference."""
+    """Export; 0 when done, 1 when --check finds a difference.
+
+    Raises:
+        InputError: options out of range, or a file of another kind.
+    """
     if args.output.suffix != ".onnx":
         raise InputError(f"-o {args.output}: give a file ending in .onnx")
     if args.output.exists() and not args.overwrite:

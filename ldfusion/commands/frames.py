@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     parser.add_argument("visible", type=Path, metavar="VISIBLE", help="visible video, or a folder of them")
     parser.add_argument("infrared", type=Path, metavar="INFRARED", help="infrared video, or a folder of equal names")
     parser.add_argument("-o", "--output", type=Path, metavar="DATASET", required=True, help="folder of the data set")

@@ -45,6 +45,7 @@ _SETTINGS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     inputs.add_pair(parser)
     options.add_output(parser)
     options.add_method(parser)

@@ -29,6 +29,7 @@ RATE = Fraction(30)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     parser.add_argument("visible", metavar="VISIBLE_SOURCE", help="camera number, address or video file")
     parser.add_argument("infrared", metavar="INFRARED_SOURCE", help="likewise")
     parser.add_argument("--show", action="store_true", help="serve the pictures to a browser on this computer")
@@ -44,7 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Fuse until the end; 0, or 1 when no picture was made."""
+    """Fuse until the end; 0, or 1 when no picture was made.
+
+    Raises:
+        InputError: the output is there already.
+    """
     options.check_method(args)
     if args.output is not None and args.output.exists() and not args.overwrite:
         raise InputError(f"-o {args.output}: it is there already; give another name, or --overwrite")

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     inputs.add_pair(parser)
     options.add_output(parser)
     _add_registration(parser)

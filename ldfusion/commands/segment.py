@@ -24,6 +24,7 @@ KINDS = ("visible", "infrared")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="image files or folders of images")
     options.add_output(parser)
     parser.add_argument(

@@ -33,6 +33,7 @@ INTERRUPTED = 130
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     parser.add_argument("visible", type=Path, metavar="VISIBLE", help="visible video, or a folder of frames")
     parser.add_argument("infrared", type=Path, metavar="INFRARED", help="infrared video, or a folder of frames")
     parser.add_argument(

@@ -29,6 +29,7 @@ class PairFiles:
 
     @property
     def dataset(self) -> str:
+        """The data set, the part of the name before the first slash."""
         return self.name.split("/", 1)[0]
 
     @property
@@ -137,7 +138,11 @@ def second_best_labels(pairs: Iterable[PairFiles]) -> list[str]:
 
 
 def read_split(file: Path) -> list[str]:
-    """Names of a split file, one ``dataset/stem`` a line."""
+    """Names of a split file, one ``dataset/stem`` a line.
+
+    Raises:
+        InputError: there is no such file.
+    """
     if not file.is_file():
         raise InputError(f"{file}: no such split file (lines 'dataset/stem')")
     return [line.strip() for line in file.read_text().splitlines() if line.strip()]

@@ -26,8 +26,13 @@ Order = Literal["random", "time"]
 class HumanMasks(Protocol):
     """Makes human masks (B, 1, H, W), human = 1, of images in [0, 1]."""
 
-    def visible(self, image: Tensor) -> Tensor: ...
-    def infrared(self, image: Tensor) -> Tensor: ...
+    def visible(self, image: Tensor) -> Tensor:
+        """Of visible images (B, 3, H, W)."""
+        ...
+
+    def infrared(self, image: Tensor) -> Tensor:
+        """Of infrared images (B, 1, H, W)."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class LabelSet:
         return torch.where(other, torch.zeros_like(labels), labels), torch.minimum(known, every)
 
     def check(self, labels: Tensor, where: str) -> None:
-        """Raise `InputError` when ``labels`` holds an id that is neither one of these classes nor `IGNORED`."""
+        """Raise `InputError` when ``labels`` of any shape hold an id that is neither of these classes nor `IGNORED`."""
         bad = labels[(labels < 0) | ((labels >= len(self)) & (labels != IGNORED))]
         if bad.numel():
             raise InputError(

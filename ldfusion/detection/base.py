@@ -68,6 +68,7 @@ class OwnDetector(Detector):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> list[Detections]:
+        """Detections of images (B, 3 or 1, H, W) in [0, 1], boxes in their pixels."""
         height, width = images.shape[-2:]
         shape = working_shape(height, width, self.network.config["working_size"], STRIDE)
         images = images.expand(-1, 3, -1, -1)

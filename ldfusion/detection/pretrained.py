@@ -45,6 +45,7 @@ class TorchvisionDetector(Detector):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> list[Detections]:
+        """Detections of images (B, 3 or 1, H, W) in [0, 1], boxes in their pixels."""
         answers = self.model(list(images.expand(-1, 3, -1, -1)))
         return [_select(a["boxes"], a["scores"], a["labels"], self.map) for a in answers]
 
@@ -73,6 +74,7 @@ class HubDetector(Detector):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> list[Detections]:
+        """Detections of images (B, 3 or 1, H, W) in [0, 1], boxes in their pixels."""
         device = next(self.model.parameters()).device
         colours = images.expand(-1, 3, -1, -1)
         inputs = self.processor(images=list(colours.cpu()), return_tensors="pt", do_rescale=False).to(device)

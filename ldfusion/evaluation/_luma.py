@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def check_luma(fused: Tensor, *sources: Tensor) -> None:
-    """Require (B, 1, H, W) luma of one size on the 0..255 scale; raise ValueError otherwise.
+    """Require (B, 1, H, W) luma of one size on the 0..255 scale. Raises ValueError otherwise.
 
     A source may have the batch size 1: the images of B methods then share it, and what concerns the source alone is
     computed once. The upper end of the scale cannot be verified, since a dark image is also a valid one.

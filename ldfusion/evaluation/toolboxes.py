@@ -2,7 +2,7 @@
 
 TANG is the MATLAB program of Linfeng Tang (Evaluation-for-Image-Fusion), "published" the tables that came with it;
 ZOO the Python program of IVIF_ZOO; VIFB the MATLAB benchmark of Zhang et al. (2020). All functions take and return what
-those of `ldfusion.evaluation.metrics` do.
+those of `ldfusion.evaluation.metrics` do: luma (B, 1, H, W) on the 0..255 scale in, one figure an image (B,) out.
 """
 
 from __future__ import annotations

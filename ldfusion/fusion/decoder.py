@@ -127,6 +127,9 @@ class FusionDecoder(ModelMixin, ConfigMixin):
             tone: (B, CONTROLS), see `ldfusion.fusion.tone`; None: natural.
             steady: called with what is known of the whole picture (B, D), its mean feature and histograms; what it
                 returns takes their place. A video passes one that follows slowly.
+
+        Raises:
+            ValueError: features, text or tone of another number or shape.
         """
         modulations: Sequence[tuple[Tensor, Tensor] | None] = [None] * len(self.levels)
         if self.modulation is not None:

@@ -115,7 +115,7 @@ def novelty_loss(fused: Tensor, first: Tensor, second: Tensor, allowed: float = 
 
 
 def outside_loss(image: Tensor) -> Tensor:
-    """Mean distance of every channel from [0, 1], where an image will be clipped."""
+    """Mean distance of every channel of images (B, C, H, W) from [0, 1], where they will be clipped."""
     return (torch.relu(image - 1) + torch.relu(-image)).mean()
 
 

@@ -56,6 +56,7 @@ class MeanFusion(ImageMethod):
 
     @torch.no_grad()
     def fuse(self, visible: Tensor, infrared: Tensor) -> Tensor:
+        """`mean_fusion` of visible (B, 3, H, W) and infrared (B, 1, H, W) in [0, 1]."""
         return mean_fusion(visible, infrared)
 
 
@@ -73,6 +74,7 @@ class MaximumFusion(ImageMethod):
 
     @torch.no_grad()
     def fuse(self, visible: Tensor, infrared: Tensor) -> Tensor:
+        """`maximum_fusion` of visible (B, 3, H, W) and infrared (B, 1, H, W) in [0, 1]."""
         return maximum_fusion(visible, infrared, self.stretched)
 
 
@@ -96,6 +98,7 @@ class LaplacianFusion(ImageMethod):
 
     @torch.no_grad()
     def fuse(self, visible: Tensor, infrared: Tensor) -> Tensor:
+        """`laplacian_fusion` of visible (B, 3, H, W) and infrared (B, 1, H, W) in [0, 1]."""
         stride = 2**self.levels
 
         def run(visible: Tensor, infrared: Tensor) -> Tensor:
@@ -121,6 +124,7 @@ class AlphaFusion(ImageMethod):
 
     @torch.no_grad()
     def fuse(self, visible: Tensor, infrared: Tensor) -> Tensor:
+        """`alpha_blend` of visible (B, 3, H, W) and infrared (B, 1, H, W) in [0, 1]."""
         return alpha_blend(visible, infrared, self.alpha).clamp(0, 1)
 
 

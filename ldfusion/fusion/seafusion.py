@@ -218,7 +218,11 @@ def from_published(file: str | Path) -> GRDBFusionNetwork:
 
 
 def load_published(state: Mapping[str, Tensor], source: str = "state dict") -> GRDBFusionNetwork:
-    """The network with tensors named as in the released code; see `from_published`."""
+    """The network with tensors named as in the released code; see `from_published`.
+
+    Raises:
+        InputError: tensors that are missing or unknown.
+    """
     names = published_names()
     bare = {name.removeprefix("module."): value for name, value in state.items()}
     missing = [name for name in names if name not in bare]

@@ -47,7 +47,11 @@ def with_luma(visible: Tensor, luma: Tensor) -> Tensor:
 
 
 def to_stack(visible: Tensor, infrared: Tensor) -> Tensor:
-    """Visible ``(B, 3, H, W)`` and infrared ``(B, 1, H, W)`` in [0, 1] -> [R, G, B, IR] ``(B, 4, H, W)`` in [-1, 1]."""
+    """Visible ``(B, 3, H, W)`` and infrared ``(B, 1, H, W)`` in [0, 1] -> [R, G, B, IR] ``(B, 4, H, W)`` in [-1, 1].
+
+    Raises:
+        ValueError: other channels, or two sizes.
+    """
     if visible.shape[-3] != 3 or infrared.shape[-3] != 1 or visible.shape[-2:] != infrared.shape[-2:]:
         raise ValueError(
             "need visible (B, 3, H, W) and infrared (B, 1, H, W) of one size, "
@@ -57,7 +61,11 @@ def to_stack(visible: Tensor, infrared: Tensor) -> Tensor:
 
 
 def from_stack(stack: Tensor) -> tuple[Tensor, Tensor]:
-    """Inverse of ``to_stack``: ``(B, 4, H, W)`` in [-1, 1] -> visible ``(B, 3, H, W)`` and infrared in [0, 1]."""
+    """Inverse of ``to_stack``: ``(B, 4, H, W)`` in [-1, 1] -> visible ``(B, 3, H, W)`` and infrared in [0, 1].
+
+    Raises:
+        ValueError: other channels.
+    """
     if stack.shape[-3] != 4:
         raise ValueError(f"need a stack (B, 4, H, W), got {tuple(stack.shape)}")
     visible, infrared = ((stack + 1) / 2).split([3, 1], dim=-3)

@@ -76,7 +76,7 @@ def is_deep(frame: av.VideoFrame) -> bool:
 
 
 def counts_of(frame: av.VideoFrame) -> NDArray[Any]:
-    """Values of a grey frame of more than 8 bits, as they are stored."""
+    """Values (H, W) of a grey frame of more than 8 bits, as they are stored."""
     if frame.format.name.startswith("grayf"):
         return frame.to_ndarray(format="grayf32le")
     bits = frame.format.components[0].bits

@@ -1,4 +1,4 @@
-"""The "FFF" block of FLIR cameras: records of raw counts, calibration, visible photo and palette.
+r"""The "FFF" block of FLIR cameras: records of raw counts, calibration, visible photo and palette.
 
 The layout is that of the ExifTool documentation of FLIR tags: a header, a directory of 32-byte entries, and records
 that state their own byte order in their first word. Radiometric JPEGs carry the block in pieces (APP1, "FLIR\\0"), so

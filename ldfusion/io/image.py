@@ -165,7 +165,7 @@ def _to_unit(raw: NDArray[Any], largest: float | None = None) -> Tensor:
 
 
 def channel_spread(raw: NDArray[Any]) -> tuple[float, float]:
-    """Largest minus smallest of three channels: maximum and mean over the image, as parts of the type's range."""
+    """Largest minus smallest channel of (H, W, 3): maximum and mean over the image, as parts of the type's range."""
     red, green, blue = cv2.split(np.ascontiguousarray(raw))
     highest = cv2.max(cv2.max(red, green), blue)
     lowest = cv2.min(cv2.min(red, green), blue)

@@ -140,7 +140,7 @@ def recognise(picture: NDArray[np.uint8]) -> str | None:
 
 
 def told_palette(path: str | Path, picture: NDArray[np.uint8]) -> str | None:
-    """`recognise` for the infrared file ``path``; the log says what was found and what follows from it."""
+    """`recognise` of a picture (H, W, 3), the infrared file ``path``; the log says what was found and follows."""
     name = recognise(picture)
     if name is None:
         notice(

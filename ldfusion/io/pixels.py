@@ -45,7 +45,7 @@ def bits_of(image: ImageFile) -> int:
 
 
 def expanded(image: Image.Image) -> NDArray[Any]:
-    """Pillow image to an array of plain grey, RGB or alpha channels."""
+    """Pillow image to an array (H, W) or (H, W, C) of plain grey, RGB or alpha channels."""
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
     elif image.mode == "1":
@@ -57,7 +57,11 @@ def expanded(image: Image.Image) -> NDArray[Any]:
 
 
 def decode_cv2(path: Path, page: int = 0) -> NDArray[Any]:
-    """A file, or a further page of it, as OpenCV reads it, channels in the order RGB."""
+    """A file, or a further page of it, as OpenCV reads it: (H, W) or (H, W, C), channels in the order RGB.
+
+    Raises:
+        ValueError: OpenCV cannot read it.
+    """
     data = np.fromfile(path, dtype=np.uint8)
     array: NDArray[Any] | None
     if page:

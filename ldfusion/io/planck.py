@@ -66,7 +66,7 @@ class Calibration:
         return self.r1 / (self.r2 * (math.exp(self.b / kelvin) - self.f)) - self.o
 
     def celsius(self, counts: NDArray[np.uint16]) -> NDArray[np.float32]:
-        """Temperature of the object in each pixel; NaN where the counts are below what any temperature gives."""
+        """Temperature of the object in each pixel, in the shape of the counts; NaN for too few."""
         window, air = self.window_transmission, self.transmission()
         own = self.emissivity * air * window
         others = (1 - self.emissivity) * air * window * self.radiation(self.reflected)

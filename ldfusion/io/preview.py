@@ -29,6 +29,9 @@ def panel(images: Sequence[Picture], labels: Sequence[str], caption: str = "") -
         images: PIL images, tensors ``(3 or 1, H, W)`` in [0, 1], or uint8 arrays ``(H, W, 3)`` or ``(H, W)``.
         labels: one for each image.
         caption: text below; empty leaves the space away.
+
+    Raises:
+        ValueError: not as many labels as images.
     """
     if not images or len(images) != len(labels):
         raise ValueError(f"need as many labels as images and at least one, got {len(images)} and {len(labels)}")

@@ -58,7 +58,8 @@ class RunFile:
 
     def start(self) -> None:
         """Write it without sources, so that a killed run has said how it made what it made; a full disk is for others
-        to tell. Until it is written again it also says whether results of other settings are being replaced."""
+        to tell. Until it is written again it also says whether results of other settings are being replaced.
+        """
         before = self._read()
         replacing = bool(before) and (before.get("settings") != self.settings or bool(before.get(_REPLACING)))
         with contextlib.suppress(WorkError):

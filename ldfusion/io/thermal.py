@@ -56,7 +56,7 @@ class ThermalOptions:
 
 
 def unit_of(values: NDArray[Any]) -> str:
-    """The unit that plain numbers are in: a name of `UNITS` where their range leaves no doubt, else ``counts``."""
+    """The unit of plain numbers of any shape: a name of `UNITS` if their range is beyond doubt, else ``counts``."""
     sample = values[np.isfinite(values)] if values.dtype.kind == "f" else values.ravel()
     if values.dtype == np.uint8 or not sample.size:
         return "counts"
@@ -76,7 +76,7 @@ def unit_of(values: NDArray[Any]) -> str:
 
 
 def in_celsius(values: NDArray[Any], unit: str) -> NDArray[np.float32]:
-    """Plain numbers of a unit of `UNITS` in degrees C."""
+    """Plain numbers of a unit of `UNITS` in degrees C, of the same shape."""
     offset = 0.0 if unit == "celsius" else KELVIN
     return (values.astype(np.float64) * UNITS[unit] - offset).astype(np.float32)
 
@@ -117,6 +117,9 @@ def percentile_limits(counts: NDArray, percentiles: tuple[float, float] = PERCEN
     Returns:
         ``low < high``. Where both percentiles fall on one value the minimum and maximum are taken, and for an image of
         a single value v the limits are (v, v + 1), so that it comes out black rather than undefined.
+
+    Raises:
+        ValueError: percentiles out of order or range.
     """
     if not 0 <= percentiles[0] < percentiles[1] <= 100:
         raise ValueError(f"percentiles must satisfy 0 <= low < high <= 100, got {percentiles}")
@@ -144,7 +147,7 @@ def linear_gain(counts: NDArray, limits: Limits) -> NDArray[np.float32]:
 
 
 def is_thermal(values: NDArray[Any]) -> bool:
-    """Whether an array given in the program (not a file) holds counts or degrees rather than grey values in [0, 1]."""
+    """Whether an array of any shape, given in a program, holds counts or degrees, not grey values in [0, 1]."""
     if values.dtype.kind == "f":
         return unit_of(values) != "counts"
     return values.dtype in (np.uint16, np.int16)

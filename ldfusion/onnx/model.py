@@ -97,7 +97,7 @@ def probe(inputs: Mapping[str, Tensor], multiple: int = 1) -> dict[str, Tensor]:
 
 
 def checksum(image: NDArray[np.float32]) -> str:
-    """SHA-256 of the 8-bit codes of values in [0, 1]."""
+    """SHA-256 of the 8-bit codes of values in [0, 1], of any shape."""
     return hashlib.sha256(np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8).tobytes()).hexdigest()
 
 

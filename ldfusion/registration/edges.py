@@ -159,6 +159,7 @@ def _warped(infrared: Tensor, matrix: Matrix, size: Size) -> tuple[Tensor, Tenso
 
 
 def shrunk(size: Size, side: int) -> Size:
+    """Height and width with the longer side at most ``side`` pixels, each at least 16."""
     scale = min(1.0, side / max(size))
     return max(round(size[0] * scale), 16), max(round(size[1] * scale), 16)
 
@@ -168,4 +169,5 @@ def _signed(shift: int, length: int) -> int:
 
 
 def size_of(image: Tensor) -> Size:
+    """Height and width of an image (..., H, W)."""
     return int(image.shape[-2]), int(image.shape[-1])

@@ -56,6 +56,9 @@ def show(image: Tensor, kinds: Sequence[str], mask: Tensor | None = None) -> Ten
 
     Returns:
         (B, len(kinds), H, W) in [0, 1].
+
+    Raises:
+        ValueError: a kind that needs a mask, without one.
     """
     plain = grey(image)
     channels = []

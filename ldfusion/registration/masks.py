@@ -35,7 +35,7 @@ SEGMENTERS = (*_TORCHVISION, "own")
 
 
 def published_polarity(mask: Tensor) -> Tensor:
-    """Human = 0, background = 1, as in the published data and weights; its own inverse."""
+    """Human = 0, background = 1, as in the published data and weights, of the same shape; its own inverse."""
     return 1 - mask
 
 

@@ -112,7 +112,11 @@ class Scene:
         return make_view(draw(self.world.things, camera), self.world.conditions, self.world.sunlight)
 
     def render(self, size: tuple[int, int] = (240, 320), registered: bool = False) -> SceneSample:
-        """Renders both pictures and their truth; see `render_scene`."""
+        """Renders both pictures and their truth; see `render_scene`.
+
+        Raises:
+            InputError: a side is too small.
+        """
         if min(size) < MIN_SIDE:
             raise InputError(f"a scene is rendered from {MIN_SIDE} pixels a side up, not {size[0]}x{size[1]}")
         world, rig, rng = self.world, self.rig(size, registered), np.random.default_rng([self.seed, 3])

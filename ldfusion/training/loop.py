@@ -41,6 +41,7 @@ class WarmedAverage:
         self.decay = decay
 
     def __call__(self, average: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
+        """The average after one more update, of the same shape."""
         n = float(updates)
         return torch.lerp(average, current.to(average.dtype), 1 - min(self.decay, (1 + n) / (10 + n)))
 
@@ -146,7 +147,11 @@ class Trainer:
         )
 
     def run(self) -> dict[str, float]:
-        """Train to the last step, validate, export; returns the last validation's figures."""
+        """Train to the last step, validate, export; returns the last validation's figures.
+
+        Raises:
+            WorkError: the loss is not finite, or a checkpoint cannot be written.
+        """
         e, a = self.experiment, self.accelerator
         if a.is_main_process:
             self.folder.begin(self.start, self.stop)

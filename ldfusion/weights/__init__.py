@@ -130,7 +130,7 @@ def _check_finite(state: Mapping[str, Tensor], source: str | Path, name: str) ->
 
 
 def read_state(file: str | Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors or torch file by name, as they are stored.
+    """The tensors of a safetensors or torch file by name, in the shapes and types in which they are stored.
 
     Raises:
         InputError: missing, damaged, or something else than tensors by name.

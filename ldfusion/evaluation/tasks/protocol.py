@@ -96,6 +96,9 @@ class TaskProtocol:
             reader: which depth estimator reads them: ``fused`` (both), ``visible`` or ``infrared``.
             segmenter: the network re-trained for this method; None: the protocol's.
             trained: the estimators re-trained for this method, which read the rendered scenes as well, if any.
+
+        Raises:
+            ValueError: an unknown reader.
         """
         if reader not in READERS:
             raise ValueError(f"reader {reader!r} is none of {READERS}")

@@ -1,4 +1,4 @@
-"""Puts furniture along the walls of a room and people into it."""
+"""Puts furniture along the walls of a room and people into it; ``viewer`` is the place (3,) of the camera [m]."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Single things of a room: radiators, plants, pictures, lamps, a fire."""
+"""Single things of a room: radiators, plants, pictures, lamps, a fire.
+
+``viewer`` is the place (3,) of the camera [m], which cards face.
+"""
 
 from __future__ import annotations
 

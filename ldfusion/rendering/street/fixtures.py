@@ -1,5 +1,5 @@
 """Street furniture: lamps, traffic lights, signs, bollards, cones, bins, benches, bicycles, guard rails, car stops,
-speed bumps.
+speed bumps. ``viewer`` is the place (3,) of the camera [m], which cards face.
 """
 
 from __future__ import annotations

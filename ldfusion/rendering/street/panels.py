@@ -74,6 +74,7 @@ def side(shape: Shape, paint: Color, engine: float, side: float) -> Shader:
 
 
 def cabin_side(shape: Shape, paint: Color, length: float) -> Shader:
+    """Side windows between their posts, ``length`` metres long."""
     high = shape.height - shape.belt
     panes = max(2, round(length / (1.15 if shape.windows else 3.0)))
 
@@ -96,10 +97,13 @@ def cabin_side(shape: Shape, paint: Color, length: float) -> Shader:
 
 
 def panel(paint: Color, warmth: float, mirror: float) -> Shader:
+    """A plain painted panel."""
     return lambda at: Surface(paint, warmth=warmth, solar=10.0, mirror=mirror)
 
 
 def glass() -> Shader:
+    """Dark window glass."""
+
     def shade(at: Texels) -> Surface:
         inside = np.clip(smooth(at.u, at.v, 0.02), -1, 1)
         return Surface(tint(GLASS, 1.3 + 0.6 * inside), warmth=0.8, solar=3.0, mirror=0.42)
@@ -108,6 +112,7 @@ def glass() -> Shader:
 
 
 def front(shape: Shape, paint: Color, engine: float, lamps: bool) -> Shader:
+    """The front of a vehicle: grille, plate, head lamps, and the warmth of its engine."""
     high, wide = shape.nose - shape.sill + 0.04, shape.width
 
     def shade(at: Texels) -> Surface:
@@ -135,6 +140,7 @@ def front(shape: Shape, paint: Color, engine: float, lamps: bool) -> Shader:
 
 
 def rear(rng: np.random.Generator, shape: Shape, paint: Color, engine: float, lamps: bool) -> Shader:
+    """The rear of a vehicle: plate, tail lamps, and the warmth of its exhaust."""
     high, wide = shape.belt - shape.sill - 0.02, shape.width
     exhaust = float(rng.choice([0.2, 0.8]) * wide)
 

@@ -1,4 +1,7 @@
-"""Trees, bushes and hedges: clusters of leaf balls on cards, broken up by noise, on capsule trunks and branches."""
+"""Trees, bushes and hedges: clusters of leaf balls on cards, broken up by noise, on capsule trunks and branches.
+
+``viewer`` is the place (3,) of the camera [m], which the cards face.
+"""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ LAMP_COLORS = ((9.0, 7.2, 4.6), (10.0, 6.2, 2.4), (7.4, 7.8, 8.2))
 
 
 def furniture(plan: Layout) -> None:
+    """Lamps, signs, bins and whatever else stands along the road."""
     rng, road, viewer = plan.rng, plan.road, plan.viewer
     color = LAMP_COLORS[rng.integers(len(LAMP_COLORS))]
     strength = float(rng.uniform(0.45, 1.0))
@@ -62,6 +63,7 @@ def furniture(plan: Layout) -> None:
 
 
 def traffic(plan: Layout) -> None:
+    """Vehicles that drive and park."""
     rng, road = plan.rng, plan.road
     lamps = plan.conditions.lamps or plan.conditions.light in ("night", "fog")
     lane = road.half_width - road.parking
@@ -123,6 +125,7 @@ def works(plan: Layout) -> None:
 
 
 def people(plan: Layout) -> None:
+    """People on the sidewalks and on the road."""
     rng, road, viewer = plan.rng, plan.road, plan.viewer
     air = plan.conditions.air_celsius
     for k in range(int(rng.integers(3, 9))):

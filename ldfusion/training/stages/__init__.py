@@ -127,7 +127,7 @@ class Stage(ABC, Generic[Network]):
 
 
 def mean_of(values: Iterable[float | Tensor]) -> float:
-    """Mean over the numbers, and over all elements of the tensors."""
+    """Mean over the numbers, and over all elements of the tensors of any shape."""
     return torch.cat([torch.as_tensor(value, dtype=torch.float64).cpu().flatten() for value in values]).mean().item()
 
 

@@ -78,6 +78,7 @@ class CaptionerStage(Stage[DepthCaptioner]):
         self.beams = int(loss.get("beams", 3))
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
+        """Token losses of the report and of a human sentence (B, 2, L), losses of the facts and of the object mask."""
         device = batch["visible"].device
         seeds = [int(seed) for seed in batch["seed"]]
         depths = [

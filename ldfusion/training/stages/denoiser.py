@@ -35,6 +35,7 @@ class DenoiserStage(Stage[UNet2DModel]):
         self.kind = loss.get("schedule", "linear")
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
+        """Noise-prediction error of the stack (B, 4, h, w), see `noise_prediction_loss`."""
         stack = to_stack(batch["visible"], batch["infrared"])
         return {"loss": noise_prediction_loss(network, self.schedule, stack, batch["seed"])}
 

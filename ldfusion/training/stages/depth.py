@@ -61,6 +61,7 @@ class DepthStage(Stage[DepthStudent]):
         self.fusion = load_method("ldfusion", **GUIDED) if self.fused * self.blend > 0 else None
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
+        """Scale- and shift-invariant losses, plain and under the square root, and the loss of ranks."""
         image, target = batch[self.modality], standardise(batch[f"depth_{self.modality}"])
         if self.blend > 0:
             chosen = (batch["seed"] // 1_000_000 % 1000 < 1000 * self.blend)[:, None, None, None].to(image.device)

@@ -50,6 +50,7 @@ class DetectorStage(Stage[CentreDetector]):
             start_trunk(self.network, component_folder("depth_visible", "" if trunk == "embedded" else trunk))
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
+        """Losses of the centres and of the sides of the boxes on images (B, 3, h, w) of any mixture of the sensors."""
         images, shown = show(batch["visible"], batch["infrared"], batch["seed"])
         boxes = [torch.from_numpy(array) for array in batch["boxes"]]
         targets = make_targets(boxes, shown, len(BOX_CLASSES), (images.shape[-2], images.shape[-1]))

@@ -117,6 +117,7 @@ class FusionStage(Stage[Fuser]):
         return features.float()
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
+        """Losses of the images (B, 3, h, w) fused under one sentence each, and of what another sentence changes."""
         texts, others = draw_sentences(batch, self.settings)
         compared = self.weights.language > 0 and self.text is not None
         if not compared:

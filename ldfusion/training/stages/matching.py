@@ -65,6 +65,7 @@ class MatchingStage(Stage[MatchingNetwork]):
         self.network = MatchingNetwork(**model)
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
+        """Cross entropy of descriptors (B, D, h, w) in both directions, and how many of them agree."""
         visible, infrared, truth = self.warped(batch)
         (dv, kv), (di, ki) = network(visible, infrared)
         rng = np.random.default_rng(int(batch["seed"][0]))
@@ -101,7 +102,8 @@ class MatchingStage(Stage[MatchingNetwork]):
 
     def measure(self, network: MatchingNetwork, batch: dict[str, Any], number: int, shown: bool) -> Measured:
         """How far the best match over the whole image is from the truth, pixels, for all positions and for the surer
-        quarter (largest kappa); and both windows, kappa of the visible one, its correct matches."""
+        quarter (largest kappa); and both windows, kappa of the visible one, its correct matches.
+        """
         visible, infrared, truth = self.warped(batch)
         (dv, kv), (di, _) = network(visible, infrared)
         h, w = dv.shape[-2:]

@@ -85,6 +85,7 @@ class RealtimeStage(Stage[RealtimeNetwork]):
         self.data = data
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
+        """Distance from the pipeline's coefficients, at some steps the decoder's losses of images (B, 3, H, W)."""
         rng, w, sample = np.random.default_rng([step, 19]), self.weights, self.settings
         said, toned, judged = (bool(rng.random() < share) for share in (sample.said, sample.toned, sample.judged))
         share = rng.uniform(sample.smallest, 1.0)
@@ -125,7 +126,8 @@ class RealtimeStage(Stage[RealtimeNetwork]):
     @torch.no_grad()
     def _answer(self, batch: dict[str, Any], k: int, taught: TeacherGrids, row: int) -> tuple[Tensor, Tensor, Tensor]:
         """What the pipeline makes of sample ``k``: colours (1, 3, H, W), and at half the size the picture without fine
-        details and the gain of chroma (1, 1, h, w)."""
+        details and the gain of chroma (1, 1, h, w).
+        """
         visible, infrared = batch["visible"][k : k + 1], batch["infrared"][k : k + 1]
         window = draw(np.random.default_rng(batch["seed"][k].item()), taught.frame, self.data)
         grid = taught.grids[row : row + 1].to(visible.device)
@@ -147,6 +149,7 @@ class RealtimeStage(Stage[RealtimeNetwork]):
         return picture, roll_off(base), coefficients[:, -1:]
 
     def measure(self, network: RealtimeNetwork, batch: dict[str, Any], number: int, shown: bool) -> Measured:
+        """Metrics of the fused image."""
         visible, infrared = batch["visible"], batch["infrared"]
         fused = network(visible, infrared)[0].clamp(0, 1)
         codes = [(255 * x).round() for x in (luma(fused), luma(visible), infrared)]

@@ -125,6 +125,7 @@ class RegistrationStage(Stage[AffineNetwork | VoxelMorph]):
         return warped
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
+        """Similarity of the warped input, error of the sampling points [pixels], and roughness."""
         sample = self.sample(batch, batch["seed"])
         warped, error, roughness = self.answer(network, sample)
         similarity = self.similarity(warped, sample.fixed).mean()
@@ -137,7 +138,8 @@ class RegistrationStage(Stage[AffineNetwork | VoxelMorph]):
 
     def measure(self, network: AffineNetwork | VoxelMorph, batch: dict[str, Any], number: int, shown: bool) -> Measured:
         """Errors before and after; and visible, infrared, infrared warped, and visible with infrared in the red channel
-        before and after."""
+        before and after.
+        """
         found: dict[str, list[Tensor]] = {"after": [], "before": [], "similarity": []}
         samples = [
             self.sample(batch, torch.full((len(batch["seed"]),), _DRAWS * number + draw)) for draw in range(_DRAWS)

@@ -208,6 +208,7 @@ class SeAFusionStage(Stage[JointNetwork]):
         return groups
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
+        """Content and semantic loss of the fusion network, or the loss of the segmentation network, by the turn."""
         w, turn = self.weights, self.plan(step)
         visible, infrared = batch["visible"], batch["infrared"]
         fused, logits = network(visible, infrared, turn)

@@ -110,6 +110,7 @@ class SegmentationStage(Stage[SegmentationNetwork]):
         return {"main": segmentation_groups(self.network, self.weights.head_rate)}
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
+        """Semantic loss of one source (B, 3, h, w) drawn for each sample."""
         w = self.weights
         labels, known = labels_of(batch, self.classes)
         logits = network(draw_sources(batch, w.sources, self.methods))

@@ -114,6 +114,7 @@ class TextStage(Stage[ContrastiveModel]):
         return texts + prompts
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
+        """Contrastive loss of pair and sentence features (B, dim), and label losses of both."""
         device = batch["visible"].device
         texts = self._texts(batch)
         out = network(*(batch[name] for name in INPUTS), self.tokenizer(texts).to(device))
