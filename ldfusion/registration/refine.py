@@ -29,7 +29,7 @@ from ldfusion.registration.correspond import Described, Matches, local_matches, 
 from ldfusion.registration.descriptors import MULTIPLE, STRIDE, MatchingNetwork
 from ldfusion.registration.fit import check_model, fit, ransac
 from ldfusion.registration.orientation import OrientationRegistrar
-from ldfusion.registration.score import TRUSTED, agreement, consistency, quality
+from ldfusion.registration.score import TRUSTED, agreement, consistency, positions, quality
 from ldfusion.registration.warp import (
     Matrix,
     Size,
@@ -130,7 +130,7 @@ class RefineRegistrar:
                 break
         assert best is not None
         matrix = invert(resize_matrix(fixed, size)) @ best.matrix
-        score = quality(best.support)
+        score = quality(best.support, positions(described))
         trusted = score >= TRUSTED
         if trusted:
             matrix = self._polish(visible, infrared, matrix, (2 * size[0], 2 * size[1]))

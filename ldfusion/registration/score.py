@@ -19,6 +19,11 @@ _STEP = 2
 _MIDDLE, _STEEPNESS = 0.22, 25.0
 """Support at which half of the registrations are right, and how sharply it tells. On training pairs of RoadScene and
 MSRS right ones had 0.25 to 0.97, wrong ones up to 0.19, those of different scenes up to 0.13."""
+_USUAL = 3072
+"""Positions that are asked at 512 x 384 working pixels."""
+_SPREAD = 5.0
+"""A wrong strip of 325 x 32 pixels, of 656 positions, had a support of 0.28, right ones of that shape 0.39 and more
+(`scripts/benchmark.py registration-trust`)."""
 
 
 def agreement(visible: Described, infrared: Described) -> float:
@@ -44,9 +49,21 @@ def agreement(visible: Described, infrared: Described) -> float:
     return here * seen.float().mean().item() ** 0.5
 
 
-def quality(support: float) -> float:
-    """Score in [0, 1] of an `agreement`: the probability that the registration is right, by a logistic curve."""
-    return 1 / (1 + math.exp(-_STEEPNESS * (support - _MIDDLE)))
+def positions(visible: Described) -> int:
+    """How many positions `agreement` asks."""
+    return int(visible.kappa[::_STEP, ::_STEP].numel())
+
+
+def quality(support: float, asked: int = _USUAL) -> float:
+    """Score in [0, 1] of an `agreement`: the probability that the registration is right, by a logistic curve.
+
+    Args:
+        support: the agreement.
+        asked: how many `positions` it is a share of. The fewer, the more of them agree by chance: the middle of the
+            curve rises with the inverse of their square root, as the spread of a share does.
+    """
+    middle = _MIDDLE + _SPREAD * max(0.0, asked**-0.5 - _USUAL**-0.5)
+    return 1 / (1 + math.exp(-_STEEPNESS * (support - middle)))
 
 
 def consistency(difference: float) -> float:

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from ldfusion.registration.correspond import Described
-from ldfusion.registration.score import RIGHT, TRUSTED, agreement, consistency, quality
+from ldfusion.registration.score import RIGHT, TRUSTED, agreement, consistency, positions, quality
 
 
 def described(seed: int, valid: torch.Tensor | None = None) -> Described:
@@ -39,3 +39,11 @@ def test_two_ways_that_lie_apart_are_believed_less() -> None:
     values = [consistency(RIGHT * k / 4) for k in range(17)]
     assert values[0] == 1 and values == sorted(values, reverse=True)
     assert values[4] > 0.9 and values[8] == pytest.approx(0.5) and values[16] < 0.07
+
+
+def test_few_positions_have_to_agree_better() -> None:
+    assert positions(described(0)) == 18 * 20
+    assert quality(0.3, 10_000) == quality(0.3) > 0.8  # more than usual count as usual
+    assert quality(0.28, 656) < TRUSTED < quality(0.39, 656)
+    values = [quality(0.3, asked) for asked in (3072, 1500, 800, 400, 100)]
+    assert values == sorted(values, reverse=True) and values[-1] < 0.01
