@@ -1,5 +1,7 @@
-"""The quality score of a registration: what the described images say once the infrared one lies where it should, and
-whether its edges, which know nothing of that, say the same."""
+"""The quality score of a registration: what the described images say once the infrared one lies where it should.
+
+Its edges, which know nothing of that, have to say the same.
+"""
 
 from __future__ import annotations
 
