@@ -31,8 +31,8 @@ import numpy as np
 import torch
 
 from ldfusion.cli import main
-from ldfusion.config import load
 from ldfusion.io.video_writer import VideoWriter
+from ldfusion.recipes import load
 from ldfusion.training.__main__ import main as train
 from ldfusion.training.loop import Trainer
 
