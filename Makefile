@@ -2,6 +2,7 @@
 # make test     runs the tests (the slow ones are left to `make nightly`)
 # make fresh    runs them on what is committed, in a clone that has no data set and no other file of yours beside it
 # make lint     ruff and mypy
+# make wheel-check  builds the wheel, installs it with its dependencies into a new environment, and runs it there
 # Every target first makes the environment in VENV; it is installed again only when pyproject.toml has changed.
 # PIP_ARGS reaches pip, e.g. PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu" for a torch without CUDA.
 
@@ -21,7 +22,7 @@ TESTS = pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 # Small tensors gain nothing from more than four threads, and lose a lot on machines with many cores.
 export OMP_NUM_THREADS ?= $(WORKERS)
 
-.PHONY: demo test fresh nightly lint install clean
+.PHONY: demo test fresh nightly wheel-check lint install clean
 
 demo: $(STAMP)
 	$(BIN)/ldfusion demo -o demo --overwrite
@@ -36,6 +37,9 @@ fresh: $(STAMP)
 
 nightly: $(STAMP)
 	$(BIN)/python -m pytest -m "slow or not slow" --timeout 3600 $(PYTEST_ARGS)
+
+wheel-check: $(STAMP)
+	WHEEL_ALONE=1 $(BIN)/python -m pytest -m slow --timeout 3600 tests/test_wheel.py $(PYTEST_ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
