@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from captioning.lexicon import (
@@ -185,6 +186,7 @@ def _clause(thing: Mapping[str, Any], count: int) -> str:
 # Reading
 
 
+@cache
 def _tagger() -> tuple[re.Pattern[str], dict[str, tuple[str, str]]]:
     tags: dict[str, tuple[str, str]] = {word: ("negation", word) for word in NEGATIONS}
     for value, phrases in POSITION_PHRASES.items():
@@ -196,8 +198,9 @@ def _tagger() -> tuple[re.Pattern[str], dict[str, tuple[str, str]]]:
     return re.compile(rf"\b({'|'.join(map(re.escape, longest_first))})\b"), tags
 
 
-_TAGGED, _TAGS = _tagger()
-_LIGHT_OF = {word: light for light, words in LIGHT_PHRASES.items() for word in words.split()}
+@cache
+def _lights() -> dict[str, str]:
+    return {word: light for light, words in LIGHT_PHRASES.items() for word in words.split()}
 
 
 def _read_clause(clause: str, before: list[Mention]) -> list[Mention]:
@@ -205,7 +208,8 @@ def _read_clause(clause: str, before: list[Mention]) -> list[Mention]:
 
     A denied object is kept without a name, so that the words of its place go to no other object.
     """
-    found = [(hit.start(), *_TAGS[hit.group()]) for hit in _TAGGED.finditer(clause)]
+    tagged, tags = _tagger()
+    found = [(hit.start(), *tags[hit.group()]) for hit in tagged.finditer(clause)]
     names = [(start, value) for start, kind, value in found if kind == "name"]
     denials = [start for start, kind, _ in found if kind == "negation"]
     traits: list[dict[str, str]] = [{} for _ in names]
@@ -235,9 +239,9 @@ def _told(mention: Mention) -> dict[str, str]:
 
 
 def _read_light(text: str) -> str | None:
-    words = [word for word in re.findall(r"[a-z]+", text.lower()) if word in _LIGHT_OF]
+    words = [word for word in re.findall(r"[a-z]+", text.lower()) if word in _lights()]
     firm = [word for word in words if word in FIRM_LIGHT]
-    return _LIGHT_OF[(firm or words)[0]] if words else None
+    return _lights()[(firm or words)[0]] if words else None
 
 
 def _target(mentions: Iterable[Mention]) -> Mention | None:

@@ -6,6 +6,8 @@ grammar that writes a report and the reader that takes facts out of any sentence
 
 from __future__ import annotations
 
+from functools import cache
+
 LIGHTS = ("day", "dusk", "night")
 """Lights the captioner tells apart. Rendered scenes also know the two of `HAZES`."""
 HAZES = ("smoke", "fog")
@@ -121,20 +123,18 @@ DISTANCE_PHRASES: dict[str, tuple[str, ...]] = {
 NEGATIONS = ("no", "without", "neither", "nor")
 
 
+@cache
 def class_phrases() -> dict[str, str]:
     """Every phrase that names a class, singular and plural, in lower case: phrase -> class."""
     phrases = {word: name for name, words in CLASS_WORDS.items() for word in words.split()} | CLASS_PHRASES
     return {f"{phrase}s": name for phrase, name in phrases.items() if not phrase.endswith("s")} | phrases
 
 
-_NAMES = class_phrases()
-
-
 def class_of(name: str) -> str | None:
     """The class of `CLASSES` that an object's name belongs to ("van" -> "car"), or None for a name of no class."""
     words = name.lower().replace("-", " ").replace("_", " ").split()
     for start in range(len(words)):  # "police car" is a car: the longest known ending decides
-        found = _NAMES.get(" ".join(words[start:]))
+        found = class_phrases().get(" ".join(words[start:]))
         if found is not None:
             return found
     return None
