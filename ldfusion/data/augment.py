@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from ldfusion.config import DataConfig
+from ldfusion.io.color import BLUE, GREEN, RED
 
 Array = np.ndarray[Any, Any]
 
@@ -99,7 +100,7 @@ class Augmentation:
         gain, bias, gamma, saturation = self.visible
         if self.visible == (1.0, 0.0, 1.0, 1.0):
             return image
-        grey = image @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+        grey = image @ np.array([RED, GREEN, BLUE], dtype=np.float32)
         image = grey[..., None] + saturation * (image - grey[..., None])
         return np.clip(gain * np.clip(image, 0, 1) ** gamma + bias, 0, 1).astype(np.float32)
 

@@ -75,13 +75,6 @@ def strips(height: int, reach: int = 0) -> Iterator[slice]:
         yield slice(start, min(start + STRIP_ROWS, height) + reach)
 
 
-def gaussian(size: int, sigma: float, like: Tensor) -> Tensor:
-    """Sampled Gaussian of `size` taps and sum 1, shape (size,)."""
-    offsets = torch.arange(size, dtype=like.dtype, device=like.device) - (size - 1) / 2
-    weights = torch.exp(-offsets.square() / (2 * sigma**2))
-    return weights / weights.sum()
-
-
 def blur(images: Tensor, kernel: Tensor) -> Tensor:
     """Separable filter without padding: (..., H, W) -> (..., H - n + 1, W - n + 1).
 

@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ldfusion.evaluation._luma import check_luma, to_codes, undefined
-from ldfusion.evaluation._window import LocalMoments, blur, gaussian, local_moments, pair_up
+from ldfusion.evaluation._window import LocalMoments, blur, local_moments, pair_up
+from ldfusion.io.filters import gaussian_taps
 
 LEVELS = 256
 MID_GREY = 127.5
@@ -73,7 +74,7 @@ def visual_information(
     fused: Tensor,
     visible: Tensor,
     infrared: Tensor,
-    taps: Callable[[int, float, Tensor], Tensor] = gaussian,
+    taps: Callable[[int, float, Tensor], Tensor] = gaussian_taps,
     padded: bool = False,
     origin: float = 0.0,
     ceiling: float | None = None,

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ldfusion.evaluation._luma import check_luma, undefined
-from ldfusion.evaluation._window import gaussian, local_moments, pair_up
+from ldfusion.evaluation._window import local_moments, pair_up
+from ldfusion.io.filters import gaussian_taps
 
 PEAK = 255.0
 SSIM_WINDOW = 11
@@ -79,7 +80,7 @@ def _similarity(fused: Tensor, sources: Tensor, peak: float) -> tuple[Tensor, Te
     whole = part = torch.zeros(1, 2, dtype=torch.float64, device=fused.device)
     count = (fused.shape[-2] - SSIM_WINDOW + 1) * (fused.shape[-1] - SSIM_WINDOW + 1)
     for mean_s, mean_f, variance_s, variance_f, covariance in local_moments(
-        sources, fused, gaussian(SSIM_WINDOW, SSIM_SIGMA, fused)
+        sources, fused, gaussian_taps(SSIM_WINDOW, SSIM_SIGMA, fused)
     ):
         luminance = (2 * mean_s * mean_f + bias) / (mean_s.square() + mean_f.square() + bias)
         contrast = (2 * covariance + noise) / (variance_s + variance_f + noise)

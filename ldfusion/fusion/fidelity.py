@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ldfusion.io.filters import gaussian_taps, sobel
+
 BINS = 64
 """Of the soft histograms; 256 grey values have log2(256 / BINS) bit more entropy."""
 VISUAL_NOISE = 2.0
@@ -184,16 +186,13 @@ class _Shortfalls:
 
 def _gaussian(image: Tensor, side: int) -> Tensor:
     """Gaussian filter of standard deviation side / 5, only where the window lies inside the image."""
-    x = torch.arange(side, device=image.device, dtype=image.dtype) - (side - 1) / 2
-    g = torch.exp(-(x**2) / (2 * (side / 5) ** 2))
-    kernel = (g / g.sum()).expand(image.shape[1], 1, -1)
+    kernel = gaussian_taps(side, side / 5, image).expand(image.shape[1], 1, -1)
     rows = F.conv2d(image, kernel[..., None], groups=image.shape[1])
     return F.conv2d(rows, kernel[:, :, None], groups=image.shape[1])
 
 
 def _edges(image: Tensor) -> tuple[Tensor, Tensor]:
     """Magnitude and angle in (-pi / 2, pi / 2) of the Sobel gradient on the 0..255 scale, (B, 1, H, W) each."""
-    x = image.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
-    sx, sy = F.conv2d(F.pad(255 * image, (1, 1, 1, 1), mode="replicate"), torch.stack([x, x.T])[:, None]).split(1, 1)
+    sx, sy = sobel(255 * image).split(1, 1)
     away = torch.where(sx.abs() < 1e-2, torch.full_like(sx, 1e-2), sx)  # no infinite slope in a vertical gradient
     return (sx**2 + sy**2 + 1e-4).sqrt(), torch.atan(sy / away)

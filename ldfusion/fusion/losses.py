@@ -8,14 +8,7 @@ from torch.nn import functional as F
 
 from depth.losses import ssi_loss
 from ldfusion.io.color import luma, rgb_to_ycbcr
-from ldfusion.io.filters import box_mean, local_contrast
-
-
-def sobel(image: Tensor) -> Tensor:
-    """Sobel responses (B, 2, H, W), x then y, of a one-channel image (B, 1, H, W); the border pixel is repeated."""
-    x = image.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
-    kernel = torch.stack([x, x.T])[:, None]
-    return F.conv2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), kernel)
+from ldfusion.io.filters import box_mean, local_contrast, sobel
 
 
 def target_intensity(visible: Tensor, infrared: Tensor) -> Tensor:

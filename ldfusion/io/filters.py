@@ -1,10 +1,37 @@
-"""The guided filter (He, Sun and Tang, "Guided Image Filtering", TPAMI 35(6), 2013), batched in torch."""
+"""Linear filters (Sobel, Gaussian, box) and the guided filter (He, Sun and Tang, "Guided Image Filtering", TPAMI 35(6),
+2013), batched in torch.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+
+def sobel(image: Tensor, border: str = "replicate") -> Tensor:
+    """3x3 Sobel derivatives (B, 2, H, W), x then y, of (B, 1, H, W); a unit step along an axis gives 4.
+
+    Args:
+        image: any range.
+        border: how the picture goes on, a mode of `torch.nn.functional.pad`.
+    """
+    x = image.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
+    return F.conv2d(F.pad(image, (1, 1, 1, 1), mode=border), torch.stack([x, x.T])[:, None])
+
+
+def gaussian_taps(size: int, sigma: float, like: Tensor) -> Tensor:
+    """Sampled Gaussian of ``size`` taps and sum 1, (size,), around their middle; of the type of ``like``."""
+    offsets = torch.arange(size, dtype=like.dtype, device=like.device) - (size - 1) / 2
+    taps = torch.exp(-offsets.square() / (2 * sigma**2))
+    return taps / taps.sum()
+
+
+def gaussian_blur(image: Tensor, size: int, sigma: float) -> Tensor:
+    """Gaussian filter of (B, 1, H, W) with ``size`` taps (odd) and ``sigma`` pixels, mirrored at the border."""
+    half, taps = size // 2, gaussian_taps(size, sigma, image)
+    padded = F.pad(image, (half, half, half, half), mode="reflect")
+    return F.conv2d(F.conv2d(padded, taps.view(1, 1, 1, size)), taps.view(1, 1, size, 1))
 
 
 def _mirrored(length: int, radius: int, repeat: bool, device: torch.device) -> Tensor:

@@ -17,29 +17,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from ldfusion.io import filters
+
 GAUSSIAN_SIZE, GAUSSIAN_SIGMA = 7, 0.5
 CANNY_SPREAD = 0.33
-_SOBEL = ((-1.0, 0.0, 1.0), (-2.0, 0.0, 2.0), (-1.0, 0.0, 1.0))
 _LAPLACIAN = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))
 _NEIGHBOURHOOD = 31
 """Side of the window whose mean gradient ``edges`` is measured against, pixels."""
 
 
 def gaussian_blur(image: Tensor, size: int = GAUSSIAN_SIZE, sigma: float = GAUSSIAN_SIGMA) -> Tensor:
-    """Gaussian filter of ``size`` taps (odd) and ``sigma`` pixels, sum 1."""
-    offsets = torch.arange(size, dtype=image.dtype, device=image.device) - size // 2
-    taps = torch.exp(-offsets.square() / (2 * sigma**2))
-    taps = taps / taps.sum()
-    half = size // 2
-    padded = F.pad(image, (half, half, half, half), mode="reflect")
-    return F.conv2d(F.conv2d(padded, taps.view(1, 1, 1, size)), taps.view(1, 1, size, 1))
+    """`ldfusion.io.filters.gaussian_blur` of (B, 1, H, W), by default that of the papers."""
+    return filters.gaussian_blur(image, size, sigma)
 
 
 def sobel_gradient(image: Tensor) -> Tensor:
-    """3x3 Sobel derivatives (B, 2, H, W) along x and y, -4..4; a unit step along an axis gives 4."""
-    kernel = torch.tensor(_SOBEL, dtype=image.dtype, device=image.device)
-    both = torch.stack([kernel, kernel.T])[:, None]
-    return F.conv2d(F.pad(image, (1, 1, 1, 1), mode="reflect"), both)
+    """Sobel derivatives (B, 2, H, W), x then y, of (B, 1, H, W), mirrored at the border."""
+    return filters.sobel(image, "reflect")
 
 
 def sobel_magnitude(image: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ldfusion.io.filters import gaussian_taps
 from ldfusion.registration.contours import gaussian_blur, sobel_gradient
 
 DIRECTIONS = 6
@@ -30,9 +31,7 @@ def smooth(maps: Tensor, sigma: float) -> Tensor:
         small = smooth(F.avg_pool2d(maps, factor, ceil_mode=True, count_include_pad=False), sigma / factor)
         return F.interpolate(small, size=maps.shape[-2:], mode="bilinear", align_corners=False)
     half = math.ceil(3 * sigma)
-    offsets = torch.arange(-half, half + 1, dtype=maps.dtype, device=maps.device)
-    taps = torch.exp(-offsets.square() / (2 * sigma**2))
-    taps = taps / taps.sum()
+    taps = gaussian_taps(2 * half + 1, sigma, maps)
     columns = F.conv2d(maps.transpose(0, 1), taps.view(1, 1, 1, -1), padding=(0, half))
     return F.conv2d(columns, taps.view(1, 1, -1, 1), padding=(half, 0)).transpose(0, 1)
 
