@@ -84,7 +84,7 @@ def test_mirrored_words_are_known(data: DataConfig) -> None:
 
 def test_validation_and_export(data: DataConfig, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    stage = CaptionerStage(Experiment(model={**TINY, "max_length": 12}, loss={"beams": 2}, data=data))
+    stage = CaptionerStage(Experiment(model={**TINY, "max_length": 12, "beams": 2}, data=data))
     loader = validation_loader(build_dataset(data, 0, False, **stage.dataset_options))
     figures = stage.validate(stage.network.eval(), loader, tmp_path)
     for style in ("scene", "targets", "sensors", "report"):

@@ -248,8 +248,8 @@ def test_a_loss_that_is_not_finite_stops_the_run(tiny: Tiny) -> None:
         (["data.crop=[30,48]"], r"data\.crop=\[30, 48\]: both sides must be multiples of 4"),
         (["model.chanels=[8,8]"], "model: unknown key 'chanels'; did you mean 'channels'"),
         (["model.groups=3"], "multiple of model.groups=3"),
-        (["loss.schedul=linear"], "loss: unknown key 'schedul'; did you mean 'schedule'"),
-        (["loss.schedule=linaer"], "unknown noise schedule 'linaer'; did you mean 'linear'"),
+        (["model.schedul=linear"], "model: unknown key 'schedul'; did you mean 'schedule'"),
+        (["model.schedule=linaer"], "unknown noise schedule 'linaer'; did you mean 'linear'"),
         (["output="], "output is empty"),
     ],
 )

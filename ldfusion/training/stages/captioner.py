@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,39 +27,52 @@ from ldfusion.io.files import atomic_write
 from ldfusion.training.stages import Measured, Stage
 
 DEPTHS = ("depth_visible", "depth_infrared")
-LOSS_WEIGHTS = {
-    "report": 1.0,
-    "free": 0.5,
-    "grid": 1.0,
-    "light": 0.5,
-    "target": 0.5,
-    "mask": 1.0,
-}
-"""Weights of the sentence written from the facts, of a human sentence, and of the auxiliary facts and object mask."""
+
+
+@dataclass
+class CaptionerLoss:
+    """Weights of the report written from the facts, of a human sentence, of the auxiliary facts and the object mask."""
+
+    report: float = 1.0
+    free: float = 0.5
+    grid: float = 1.0
+    light: float = 0.5
+    target: float = 0.5
+    mask: float = 1.0
+    smoothing: float = 0.1
+    """Label smoothing of the words."""
+
+
+@dataclass
+class CaptionerSample:
+    """What a training sample shows."""
+
+    perturb: float = 1.0
+    """Strength of the change of the depth maps: the teacher's are sharper than what a student sees later."""
+    teach: float = 0.5
+    """Share of samples whose decoder reads the true facts, so that it learns to heed them."""
 
 
 class CaptionerStage(Stage[DepthCaptioner]):
     """Trains `DepthCaptioner` on the report and one human sentence of each pair, with facts and object masks beside.
 
-    Args:
-        model: arguments of `DepthCaptioner` but its words; ``min_count``: how often a word must occur in the training
-            sentences to be known.
-        loss: `LOSS_WEIGHTS`; ``smoothing``: label smoothing of the words; ``perturb``: strength of the change of the
-            depth maps in training (the teacher's are sharper than what a student sees later); ``teach``: share of
-            samples whose decoder reads the true facts, so that it learns to heed them; ``beams``: of the search in
-            validation.
-        data: where the training captions are.
+    ``model`` holds the arguments of `DepthCaptioner` but its words; ``min_count``: how often a word must occur in the
+    training sentences to be known; ``beams``: of the search in validation. ``loss`` is a `CaptionerLoss`, ``sample`` a
+    `CaptionerSample`.
     """
 
+    Loss, Sample = CaptionerLoss, CaptionerSample
+    weights: CaptionerLoss
+    settings: CaptionerSample
     dataset_options: Mapping[str, bool] = {"depth": True, "captions": True, "masks": True}
 
     def __init__(self, experiment: Experiment) -> None:
-        model, loss, data = experiment.model, experiment.loss, experiment.data
+        super().__init__(experiment)
+        model, data = experiment.model, experiment.data
         known = [
             name for name in inspect.signature(DepthCaptioner.__init__).parameters if name not in ("self", "words")
         ]
-        check_keys(model, [*known, "min_count"], "model")
-        check_keys(loss, [*LOSS_WEIGHTS, "smoothing", "perturb", "teach", "beams"], "loss")
+        check_keys(model, [*known, "min_count", "beams"], "model")
         pairs = select_pairs(data.root, data.datasets, data.train_split, data.limit, data.catalog)
         records = read_captions(Path(data.root) / data.captions)
         missing = [pair.name for pair in pairs if pair.name not in records]
@@ -67,32 +81,30 @@ class CaptionerStage(Stage[DepthCaptioner]):
         self.records = [records[pair.name] for pair in pairs]
         texts = [sentence(record, style) for record in self.records for style in STYLES]
         sizes = dict(model)
+        self.beams = int(sizes.pop("beams", 3))
         words = Vocabulary.build([*texts, *map(mirror, texts)], int(sizes.pop("min_count", 4)))
         self.network = DepthCaptioner(words=words.words[words.first_word :], **sizes)
         self.longest = int(self.network.config["max_length"])
         self.vocabulary = words
-        self.weights = {name: float(loss.get(name, weight)) for name, weight in LOSS_WEIGHTS.items()}
-        self.smoothing = float(loss.get("smoothing", 0.1))
-        self.perturb = float(loss.get("perturb", 1.0))
-        self.teach = float(loss.get("teach", 0.5))
-        self.beams = int(loss.get("beams", 3))
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
         """Token losses of the report and of a human sentence (B, 2, L), losses of the facts and of the object mask."""
         device = batch["visible"].device
         seeds = [int(seed) for seed in batch["seed"]]
         depths = [
-            torch.stack([perturbed(d, seed + which, self.perturb) for d, seed in zip(batch[key], seeds, strict=True)])
+            torch.stack(
+                [perturbed(d, seed + which, self.settings.perturb) for d, seed in zip(batch[key], seeds, strict=True)]
+            )
             for which, key in enumerate(DEPTHS)
         ]
         tokens = self._tokens(batch, seeds).to(device)
         targets = fact_targets(batch["facts"], device)
         shown = fact_vector(targets)
-        shown[[seed % 100 >= 100 * self.teach for seed in seeds]] = torch.nan
+        shown[[seed % 100 >= 100 * self.settings.teach for seed in seeds]] = torch.nan
         said: CaptionerOutput = network(batch["visible"], batch["infrared"], *depths, tokens[..., :-1], shown)
         pad = self.vocabulary.pad
         losses = {
-            name: token_loss(said.logits[:, which], tokens[:, which, 1:], pad, self.smoothing)
+            name: token_loss(said.logits[:, which], tokens[:, which, 1:], pad, self.weights.smoothing)
             for which, name in enumerate(("report", "free"))
         }
         facts = fact_losses(said.facts, targets)
@@ -102,7 +114,7 @@ class CaptionerStage(Stage[DepthCaptioner]):
             "target": torch.stack([*facts.values()]).sum(),
         }
         losses["mask"] = mask_loss(said.mask, batch["mask"])
-        losses["loss"] = torch.stack([self.weights[name] * losses[name] for name in self.weights]).sum()
+        losses["loss"] = torch.stack([getattr(self.weights, name) * loss for name, loss in losses.items()]).sum()
         return losses
 
     def _tokens(self, batch: dict[str, Any], seeds: list[int]) -> Tensor:

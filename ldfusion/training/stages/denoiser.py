@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
 from diffusers import UNet2DModel
 from torch import Tensor, nn
 
-from ldfusion.config import Experiment, check_arguments, check_keys
+from ldfusion.config import Experiment, check_keys
 from ldfusion.diffusion.denoiser import build_denoiser, noise_prediction_loss, seeded_noise
 from ldfusion.diffusion.schedule import make_schedule
 from ldfusion.io.color import from_stack, to_stack
@@ -20,19 +21,18 @@ SHOWN = 500
 
 
 class DenoiserStage(Stage[UNet2DModel]):
-    """Trains eps_theta of Dif-Fusion's first step; ``loss.schedule`` is ``linear`` or ``cosine``."""
+    """Trains eps_theta of Dif-Fusion's first step; ``model.schedule`` is ``linear`` or ``cosine``."""
 
     sheet = "denoised.png"
     every, most = 1, 4
 
     def __init__(self, experiment: Experiment) -> None:
-        model, loss, data = experiment.model, experiment.loss, experiment.data
-        check_arguments(build_denoiser, model, "model")
-        check_keys(loss, ("schedule",), "loss")
-        self.network = build_denoiser(**model)
+        super().__init__(experiment)
+        model, data = experiment.model, experiment.data
+        check_keys(model, [*inspect.signature(build_denoiser).parameters, "schedule"], "model")
+        self.network = build_denoiser(**{key: value for key, value in model.items() if key != "schedule"})
         check_crop(data, 2 ** (len(self.network.up_blocks) - 1))
-        self.schedule = make_schedule(loss.get("schedule", "linear"))
-        self.kind = loss.get("schedule", "linear")
+        self.schedule = make_schedule(model.get("schedule", "linear"))
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
         """Noise-prediction error of the stack (B, 4, h, w), see `noise_prediction_loss`."""

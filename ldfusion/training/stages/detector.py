@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from depth.network import STRIDE
-from ldfusion.config import Experiment, check_arguments, check_keys
+from ldfusion.config import Experiment, check_arguments
 from ldfusion.data.boxes import BOX_CLASSES, SENSORS
 from ldfusion.detection.base import OwnDetector
 from ldfusion.detection.losses import centre_loss, side_loss
@@ -26,25 +27,33 @@ from ldfusion.weights import component_folder, read_state
 BOTH = sum(SENSORS.values())
 
 
+@dataclass
+class DetectorLoss:
+    """Weights of the losses; the centres' is 1."""
+
+    sides: float = 2.0
+
+
 class DetectorStage(Stage[CentreDetector]):
     """Trains a `CentreDetector` that no fusion method is favoured by: it sees single sensors and random mixtures alike.
 
-    ``loss`` weighs the ``sides`` against the centres. ``model.trunk`` names the weights of a depth student of visible
+    ``loss`` is a `DetectorLoss`. ``model.trunk`` names the weights of a depth student of visible
     images that the trunk starts from: a folder, ``embedded``, or empty for a random start.
     """
 
+    Loss = DetectorLoss
+    weights: DetectorLoss
     dataset_options: Mapping[str, bool] = {"boxes": True}
     sheet = "boxes.png"
     every = 6
 
     def __init__(self, experiment: Experiment) -> None:
-        model, loss, data = experiment.model, experiment.loss, experiment.data
+        super().__init__(experiment)
+        model, data = experiment.model, experiment.data
         sizes = {key: value for key, value in model.items() if key != "trunk"}
         check_arguments(CentreDetector.__init__, sizes, "model")
-        check_keys(loss, ("sides",), "loss")
         check_crop(data, STRIDE)
         self.network = CentreDetector(**sizes)
-        self.sides = float(loss.get("sides", 2.0))
         trunk = str(model.get("trunk", ""))
         if trunk:
             start_trunk(self.network, component_folder("depth_visible", "" if trunk == "embedded" else trunk))
@@ -60,7 +69,7 @@ class DetectorStage(Stage[CentreDetector]):
             "centres": centre_loss(heat.float(), targets).mean(),
             "sides": side_loss(sides.float(), targets).mean(),
         }
-        return {"loss": losses["centres"] + self.sides * losses["sides"], **losses}
+        return {"loss": losses["centres"] + self.weights.sides * losses["sides"], **losses}
 
     def measure(self, network: CentreDetector, batch: dict[str, Any], number: int, shown: bool) -> Measured:
         """What is found on the visible, the infrared and the mean image, and the boxes found in the mean."""

@@ -8,13 +8,14 @@ may also be told where each point belongs (``supervised``), which grey values an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ldfusion.config import Experiment, check_arguments, check_keys, nearest
+from ldfusion.config import Experiment, check_arguments, nearest
 from ldfusion.data.labels import MASK_CLASSES
 from ldfusion.errors import InputError
 from ldfusion.registration.affine import HEIGHT, WIDTH, AffineNetwork
@@ -33,12 +34,11 @@ _UNIT = 10.0
 _SOFT = 0.5
 """Point errors below this many pixels are not worth a gradient of full length."""
 _NETWORKS: dict[str, type[AffineNetwork] | type[VoxelMorph]] = {"affine": AffineNetwork, "voxelmorph": VoxelMorph}
-_LOSS_KEYS = ("similarity", "unsupervised", "supervised", "smooth", "strength", "misalignment")
 _DRAWS = 2
 """Misalignments that a validation frame is measured under."""
 
 
-class Sample(NamedTuple):
+class Windows(NamedTuple):
     """Misaligned windows (B, ., h, w) of one batch, and the truth."""
 
     fixed: Tensor
@@ -49,45 +49,71 @@ class Sample(NamedTuple):
     """(B, 3, 3) fixed pixels -> moving pixels."""
 
 
+@dataclass
+class RegistrationLoss:
+    """The losses; the defaults are the papers' own training."""
+
+    similarity: str = "mse"
+    """``mse``, ``ncc`` or ``dice``."""
+    unsupervised: float = 1.0
+    """Weight of similarity and roughness."""
+    supervised: float = 0.0
+    """Weight of the error of the sampling points."""
+    smooth: float = SMOOTHNESS
+    """Lambda of the roughness."""
+
+    def __post_init__(self) -> None:
+        if self.similarity not in SIMILARITIES:
+            raise InputError(f"loss.similarity: unknown '{self.similarity}'; {nearest(self.similarity, SIMILARITIES)}")
+
+
+@dataclass
+class RegistrationSample:
+    """How the registered frames are misaligned."""
+
+    strength: list[float] = field(default_factory=lambda: [1.0, 1.0])
+    """Least and largest share of the misalignment."""
+    misalignment: dict[str, Any] = field(default_factory=dict)
+    """Fields of `MisalignmentRange`."""
+
+    def __post_init__(self) -> None:
+        check_arguments(MisalignmentRange, self.misalignment, "sample.misalignment")
+        if len(self.strength) != 2:
+            raise InputError(f"sample.strength={self.strength}: give two numbers, [least, largest]")
+
+
 class RegistrationStage(Stage[AffineNetwork | VoxelMorph]):
     """Trains ``model.network`` (``affine`` or ``voxelmorph``; the other keys of ``model`` are its arguments).
 
-    ``loss``: ``similarity`` (mse, ncc, dice), ``unsupervised`` and ``supervised`` (weights), ``smooth`` (lambda),
-    ``strength`` (least and largest share of the misalignment), ``misalignment`` (fields of `MisalignmentRange`).
+    ``loss`` is a `RegistrationLoss`, ``sample`` a `RegistrationSample`.
     ``data.crop`` is the registered frame out of which the misaligned windows are cut, larger than those.
     """
 
+    Loss, Sample = RegistrationLoss, RegistrationSample
+    weights: RegistrationLoss
+    settings: RegistrationSample
     dataset_options: dict[str, bool]
     sheet = "registration.png"
 
     def __init__(self, experiment: Experiment) -> None:
-        model, loss, data = experiment.model, experiment.loss, experiment.data
+        super().__init__(experiment)
+        model, data = experiment.model, experiment.data
         arguments = dict(model)
         name = str(arguments.pop("network", "affine"))
         if name not in _NETWORKS:
             raise InputError(f"model.network: unknown '{name}'; {nearest(name, _NETWORKS)}")
         check_arguments(_NETWORKS[name].__init__, arguments, "model")
-        check_keys(loss, _LOSS_KEYS, "loss")
         self.network = _NETWORKS[name](**arguments)
         self.kinds = tuple(self.network.config["inputs"])
         self.size = (HEIGHT, WIDTH) if name == "affine" else tuple(self.network.config["size"])
         if data.crop[0] < self.size[0] or data.crop[1] < self.size[1]:
             raise InputError(f"data.crop={list(data.crop)}: must hold the network's window {list(self.size)}")
         self.dataset_options = {"masks": needs_masks(self.kinds)}
-        similarity = str(loss.get("similarity", "mse"))
-        if similarity not in SIMILARITIES:
-            raise InputError(f"loss.similarity: unknown '{similarity}'; {nearest(similarity, SIMILARITIES)}")
-        self.similarity = SIMILARITIES[similarity]
-        self.unsupervised = float(loss.get("unsupervised", 1.0))
-        self.supervised = float(loss.get("supervised", 0.0))
-        self.smooth = float(loss.get("smooth", SMOOTHNESS))
-        least, largest = loss.get("strength", (1.0, 1.0))
-        self.strength = (float(least), float(largest))
-        ranges: dict[str, Any] = dict(loss.get("misalignment", {}))
-        check_arguments(MisalignmentRange, ranges, "loss.misalignment")
-        self.ranges = MisalignmentRange(**ranges)
+        self.similarity = SIMILARITIES[self.weights.similarity]
+        self.ranges = MisalignmentRange(**self.settings.misalignment)
+        self.strength = (self.settings.strength[0], self.settings.strength[1])
 
-    def sample(self, batch: Mapping[str, Any], seeds: Tensor) -> Sample:
+    def sample(self, batch: Mapping[str, Any], seeds: Tensor) -> Windows:
         """Cut misaligned windows out of a batch of registered frames; the seeds decide on the misalignment."""
         matrices = draw_matrices(seeds.tolist(), self.size, self.ranges, self.strength)
         visible, infrared = batch["visible"], batch["infrared"]
@@ -99,9 +125,9 @@ class RegistrationStage(Stage[AffineNetwork | VoxelMorph]):
         masks = (None, None) if person is None else (fixed[:, 3:], moving[:, 1:])
         fixed, moving = fixed[:, :3], moving[:, :1]
         backward = torch.linalg.inv(matrices).float().to(fixed.device)
-        return Sample(show(fixed, self.kinds, masks[0]), show(moving, self.kinds, masks[1]), fixed, moving, backward)
+        return Windows(show(fixed, self.kinds, masks[0]), show(moving, self.kinds, masks[1]), fixed, moving, backward)
 
-    def answer(self, network: nn.Module, sample: Sample) -> tuple[Tensor, Tensor, Tensor]:
+    def answer(self, network: nn.Module, sample: Windows) -> tuple[Tensor, Tensor, Tensor]:
         """The warped moving input, the error of the sampling points [pixels] (B,), and the roughness (B,)."""
         answer = network(sample.moving, sample.fixed)
         warped = self._warp(sample.moving, answer)
@@ -131,8 +157,8 @@ class RegistrationStage(Stage[AffineNetwork | VoxelMorph]):
         similarity = self.similarity(warped, sample.fixed).mean()
         losses = {"similarity": similarity, "error_px": error.mean(), "roughness": roughness.mean()}
         total = (
-            self.unsupervised * (similarity + self.smooth * losses["roughness"])
-            + self.supervised * losses["error_px"] / _UNIT
+            self.weights.unsupervised * (similarity + self.weights.smooth * losses["roughness"])
+            + self.weights.supervised * losses["error_px"] / _UNIT
         )
         return {"loss": total, **losses}
 
@@ -166,11 +192,11 @@ class RegistrationStage(Stage[AffineNetwork | VoxelMorph]):
             "similarity": mean_of(values["similarity"] for values in found),
         }
 
-    def _error_before(self, sample: Sample) -> Tensor:
+    def _error_before(self, sample: Windows) -> Tensor:
         points = grid_points(self.size, 5, sample.backward.device)
         return point_error(points.expand(len(sample.backward), -1, -1), project(sample.backward, points))
 
-    def _row(self, network: nn.Module, sample: Sample) -> Tensor:
+    def _row(self, network: nn.Module, sample: Windows) -> Tensor:
         answer = network(sample.moving, sample.fixed)
         warped = self._warp(sample.infrared, answer)
         shade = grey(sample.visible)

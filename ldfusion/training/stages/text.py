@@ -41,7 +41,7 @@ def sentences(record: Mapping[str, Any], captions: Sequence[str]) -> list[str]:
 
 @dataclass
 class TextLoss:
-    """Weights of the losses and what a step draws.
+    """Weights of the losses.
 
     The label losses are means over samples and over some thirty labels, hence their large weights: with small ones the
     contrastive loss takes the text tower, which then tells pairs apart without reading what a sentence names.
@@ -52,6 +52,12 @@ class TextLoss:
     """Labels named in captions and prompts, from the text feature."""
     present: float = 10.0
     """Labels present in pairs, from the pair feature."""
+
+
+@dataclass
+class TextSample:
+    """What a step draws."""
+
     prompts: float = 1.0
     """Drawn prompts for each pair of the batch."""
 
@@ -63,14 +69,16 @@ class TextStage(Stage[ContrastiveModel]):
     ``common_merges``, how many first merges of CLIP's vocabulary are kept beside those of the training captions.
     """
 
+    Loss, Sample = TextLoss, TextSample
+    weights: TextLoss
+    settings: TextSample
     dataset_options: Mapping[str, bool] = {"depth": True, "captions": True}
     every = sys.maxsize
 
     def __init__(self, experiment: Experiment) -> None:
-        model, loss, data = experiment.model, experiment.loss, experiment.data
+        super().__init__(experiment)
+        model, data = experiment.model, experiment.data
         check_arguments(self._build, model, "model")
-        check_arguments(TextLoss, loss, "loss")
-        self.weights = TextLoss(**loss)
         self.data = data
         self.network = self._build(**model)
         self.tokenizer = self.network.text.tokenizer
@@ -109,7 +117,7 @@ class TextStage(Stage[ContrastiveModel]):
             rng = np.random.default_rng([seed, 11])
             choices = sentences(batch["facts"][k], batch["captions"][k])
             texts.append(choices[rng.integers(len(choices))])
-            count = int(self.weights.prompts) + int(rng.random() < self.weights.prompts % 1)
+            count = int(self.settings.prompts) + int(rng.random() < self.settings.prompts % 1)
             prompts += [draw_prompt(rng) for _ in range(count)]
         return texts + prompts
 

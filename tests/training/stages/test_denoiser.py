@@ -38,7 +38,7 @@ def test_a_step_is_the_noise_prediction_loss_of_the_stack(tiny: Tiny) -> None:
 
 
 def test_the_schedule_is_that_of_the_configuration(tiny: Tiny) -> None:
-    stage = build(tiny("denoiser", "loss.schedule=cosine"))
+    stage = build(tiny("denoiser", "model.schedule=cosine"))
     assert torch.equal(stage.schedule.alphas_cumprod, make_schedule("cosine").alphas_cumprod)
 
 

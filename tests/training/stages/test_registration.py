@@ -14,7 +14,7 @@ from ldfusion.registration.affine import AffineNetwork
 from ldfusion.registration.published import load_network
 from ldfusion.registration.voxelmorph import VoxelMorph
 from ldfusion.training.stages import build_stage
-from ldfusion.training.stages.registration import RegistrationStage, Sample
+from ldfusion.training.stages.registration import RegistrationLoss, RegistrationStage, Windows
 
 Tiny = Callable[..., Experiment]
 
@@ -58,7 +58,7 @@ def test_errors_of_perfect_and_of_no_answers(tiny: Tiny) -> None:
     stage = build(tiny("registration-affine"))
     affine = torch.tensor([[[1.0, 0.02, 6], [-0.01, 1.1, -4], [0, 0, 1]]])
     image = torch.rand(1, 1, 240, 320)
-    sample = Sample(image, image, image.expand(-1, 3, -1, -1), image, torch.linalg.inv(affine))
+    sample = Windows(image, image, image.expand(-1, 3, -1, -1), image, torch.linalg.inv(affine))
 
     class Answer(torch.nn.Module):
         theta = torch.eye(2, 3)[None]
@@ -145,7 +145,7 @@ def test_training_lowers_the_error_and_the_export_loads(tiny: Tiny, tmp_path: Pa
 def test_the_published_network_is_the_affine_default() -> None:
     stage = RegistrationStage(Experiment(data=DataConfig(crop=[240, 320])))
     assert isinstance(stage.network, AffineNetwork) and stage.kinds == ("grey",)
-    assert (stage.unsupervised, stage.supervised, stage.smooth, stage.strength) == (1.0, 0.0, 0.6, (1.0, 1.0))
+    assert stage.weights == RegistrationLoss("mse", 1.0, 0.0, 0.6) and stage.settings.strength == [1.0, 1.0]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_the_published_network_is_the_affine_default() -> None:
         (["model.inputs=[gray]"], "did you mean 'grey'"),
         (["loss.similarity=mes"], "did you mean 'mse'"),
         (["loss.smoth=1"], "did you mean 'smooth'"),
-        (["loss.misalignment={rotate: 3}"], "did you mean 'rotation'"),
+        (["sample.misalignment={rotate: 3}"], "did you mean 'rotation'"),
         (["data.crop=[200,400]"], "must hold the network's window"),
     ],
 )
