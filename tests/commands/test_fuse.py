@@ -131,12 +131,18 @@ def test_options_of_another_method_are_refused(pairs: Path, capsys: pytest.Captu
     base = ["fuse", str(pairs / "visible"), str(pairs / "infrared"), "-o", str(pairs / "out")]
     cases = [
         (["--alpha", "0.5"], "--alpha is for the methods alpha and zero-learning, not for 'ldfusion'"),
-        (["--method", "mean", "--prompt", "people"], "--prompt is for the method 'ldfusion', not for 'mean'"),
+        (
+            ["--method", "mean", "--prompt", "people"],
+            "--prompt is for the methods ldfusion, realtime and realtime-tiny, not",
+        ),
         (
             ["--method", "mean", "--weights", "x"],
             "--weights is for the methods ldfusion, seafusion and zero-learning, not for 'mean'",
         ),
-        (["--method", "mean", "--tone", "bright"], "--tone is for the method 'ldfusion', not for 'mean'"),
+        (
+            ["--method", "mean", "--tone", "bright"],
+            "--tone is for the methods ldfusion, realtime and realtime-tiny, not",
+        ),
         (["--method", "mean", "--timesteps", "5"], "--timesteps is for the method 'ldfusion', not for 'mean'"),
     ]
     for more, line in cases:

@@ -181,7 +181,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
         ([v, i, "-o", v, "--overwrite"], "is one of the sources"),
         ([v, i, "-o", f"{v}/below.mp4"], "is a file; give a folder"),
         ([v, i, "-o", out, "--alpha", "0.3"], "--alpha is for the methods"),
-        ([v, i, "-o", out, "--prompt", "people"], "--prompt is for the method 'ldfusion'"),
+        ([v, i, "-o", out, "--prompt", "people"], "--prompt is for the methods ldfusion, realtime and realtime-tiny"),
     ]
     before = sorted(clip.iterdir())
     for given, part in cases:
