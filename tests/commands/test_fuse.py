@@ -137,7 +137,7 @@ def test_options_of_another_method_are_refused(pairs: Path, capsys: pytest.Captu
         ),
         (
             ["--method", "mean", "--weights", "x"],
-            "--weights is for the methods ldfusion, seafusion and zero-learning, not for 'mean'",
+            "--weights is for the methods ldfusion, realtime, realtime-tiny, seafusion and zero-learning, not",
         ),
         (
             ["--method", "mean", "--tone", "bright"],
