@@ -1,4 +1,4 @@
-"""Killed runs and runs that meet, in the short form; see ``rounds.py``, which is the long one."""
+"""Killed runs and runs that meet, see ``rounds.py``; the lock alone is killed in the default tests (test_lock.py)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def play(kind: str, rounds: int) -> str:
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
 
 
-def test_killed_and_met_in_short() -> None:
+@pytest.mark.slow
+def test_killed_in_short() -> None:
     assert "frames: 2 of 2 rounds ended with the same" in play("frames", 2)
 
 
