@@ -146,7 +146,7 @@ def _load(args: argparse.Namespace, infrared: Sequence[Path], profile: Profile) 
         if found is not None and not found.trusted:
             say(
                 f"error: {name}: cannot be registered (score {found.score:.2f}); "
-                "fused as it came, the infrared image only resized (`ldfusion register` tries it turned, too)"
+                "fused as it came, the infrared image only resized (`ldfusion register --any-turn` tries it turned)"
             )
 
         def write(folder: Path) -> None:

@@ -10,7 +10,8 @@ VISIBLE and INFRARED are two files, or two folders whose files are matched by na
   OUT/flows/NAME.npy        with --flow: (2, H, W) float32; visible pixel x shows infrared pixel x + flow(x), (x, y)
   OUT/panels/NAME.png       infrared, visible, warped, difference before, difference after
   OUT/edges/NAME.png        edges of both images over each other, before and after
-An infrared image that is mirrored or turned by quarters is found, and how to make it upright is said. With --fixed-rig
+With --any-turn an infrared image that is mirrored or turned by quarters is found, and how to make it upright is said
+(seven more tries for a pair that fails). With --fixed-rig
 all pairs come from two cameras that stand still to each other: up to nine of them vote for one transform for all.
 A pair that cannot be registered, because the images share no content for instance, is said so: its infrared image is
 only resized, "trusted" is false, and the exit code is 1. Results that are there are kept unless --overwrite is given.
@@ -44,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     inputs.add_pair(parser)
     options.add_output(parser)
     _add_registration(parser)
+    parser.add_argument(
+        "--any-turn", action="store_true", help="also try the infrared image mirrored and turned by quarters"
+    )
     parser.add_argument(
         "--fixed-rig", action="store_true", help="one transform for all pairs, which several of them vote for"
     )
@@ -86,9 +90,9 @@ def _load(args: argparse.Namespace, pairs: Mapping[str, NamedPair]) -> Work[Name
     from ldfusion.io.image import read_infrared, stored_suffix
     from ldfusion.io.radiometric import read_stored
     from ldfusion.registration.methods import settle
-    from ldfusion.registration.turns import AnyTurn
+    from ldfusion.registration.turns import TRIES, AnyTurn
 
-    registrar = AnyTurn(_load_registrar(args))
+    registrar = AnyTurn(_load_registrar(args), tries=TRIES if args.any_turn else 0)
     thermal = inputs.thermal_options(args, [])  # each its own gain: edges count, not how one compares with the others
 
     def read(files: NamedPair) -> tuple[Tensor, Tensor]:
@@ -106,6 +110,7 @@ def _load(args: argparse.Namespace, pairs: Mapping[str, NamedPair]) -> Work[Name
             say(
                 f"error: {name}: cannot be registered (score {found.score:.2f}): no transform brings the content of "
                 f"{infrared_file} onto {visible_file}; the infrared image is only resized"
+                + ("" if args.any_turn else " (is it turned or mirrored? --any-turn tries)")
             )
         raw, degrees = read_stored(infrared_file, args.page)
         return Result(

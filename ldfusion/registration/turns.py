@@ -30,7 +30,7 @@ TURNS: dict[Turn, str] = {
 """All orientations, the likeliest first, and what makes an image upright."""
 SURE = 0.9
 """Score from which a registration of a turned image is believed: seven further tries find more by chance."""
-_TRIES = 3
+TRIES = 3
 """Pairs that cannot be registered upright of which all orientations are tried: cameras do not turn between pairs."""
 
 
@@ -58,15 +58,16 @@ class AnyTurn:
 
     Args:
         registrar: of upright pairs. A flow of it is not carried over to a turned image.
+        tries: pairs in a row that are tried in all orientations before it gives up; 0: none, as the registrar alone.
 
     Attributes:
         advice: what would make the infrared image of the last call upright; empty where it is, or nothing was found.
     """
 
-    def __init__(self, registrar: Registrar) -> None:
+    def __init__(self, registrar: Registrar, tries: int = TRIES) -> None:
         self.registrar, self.advice = registrar, ""
         self._known: Turn = UPRIGHT
-        self._left = _TRIES
+        self._left = self._tries = tries
 
     def __call__(self, visible: Tensor, infrared: Tensor) -> Registration:
         """See `Registrar`; the matrix takes the pixels of the image as it came."""
@@ -82,7 +83,7 @@ class AnyTurn:
             if turn not in (UPRIGHT, self._known):
                 found = self._turned(visible, infrared, turn)
                 if found.trusted:
-                    self._known, self._left = turn, _TRIES
+                    self._known, self._left = turn, self._tries
                     return found
         return upright
 
