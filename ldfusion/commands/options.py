@@ -134,9 +134,12 @@ def choose_device(name: str) -> torch.device:
     Raises:
         InputError: ``cuda`` on a machine where torch sees none.
     """
+    import torch
     from accelerate import PartialState
 
-    device: torch.device = PartialState(cpu=name == "cpu").device
+    # without a device `accelerate` knows of several processes only when it is told that they are to use the CPU
+    anything = getattr(torch, "accelerator", torch.cuda).is_available()
+    device: torch.device = PartialState(cpu=name == "cpu" or not (anything or name == "cuda")).device
     if name == "cuda" and device.type != "cuda":
         raise InputError("--device cuda: torch sees no CUDA device here; use --device cpu")
     return device
