@@ -50,7 +50,8 @@ def prompt_rows(pipe: LDFusionPipeline, batches: Iterable[dict[str, Any]]) -> di
 
     Returns:
         ``prompt/car``, ``prompt/person``: difference on the targets, weighed by their thermal signature
-        (`ldfusion.fusion.losses.emphasis`), mean over the pairs that have them, grey levels of 255; ``prompt/elsewhere``:
+        (`ldfusion.fusion.losses.emphasis`), mean over the pairs that have them, grey levels of 255;
+        ``prompt/elsewhere``:
         mean absolute difference over whole images.
     """
     features = {target: pipe.text_encoder.encode([f"highlight the {target}"]) for target in PROMPTED}

@@ -117,7 +117,7 @@ def evaluate_files(
     for name, _, _ in pairs:
         of_pairs[name].enter(table, name)
     if not any(scores.rows for scores in table.methods.values()):
-        raise InputError(f"nothing could be evaluated: {'; '.join(table.problems[:1])}")
+        raise InputError(f"nothing could be evaluated: {'; '.join(table.problems[:2])}")
     return table
 
 

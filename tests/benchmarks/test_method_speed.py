@@ -26,7 +26,7 @@ def test_methods_take_turns_and_are_compared_with_the_grdb_network() -> None:
         assert 0 < r.low <= r.seconds <= r.high and r.rate == pytest.approx(1 / r.seconds)
         assert r.speedup is not None and (r.speedup == 1.0 if r.method == "seafusion" else r.speedup > 1)
     text = table(rows, 1)
-    assert text.startswith("1 threads") and len(text.splitlines()) == 4 + 2
+    assert text.startswith("1 threads") and len(text.splitlines()) == 4 + 4
     assert all(len(line.split("|")) == 11 for line in text.splitlines()[2:])
 
 

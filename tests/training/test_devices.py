@@ -28,6 +28,7 @@ MORE: dict[str, tuple[str, ...]] = {
     "seafusion": ("loss.fusion_steps=1", "loss.rounds=3", "loss.signed=true", "loss.contrast=0.1", "loss.gain=1.1"),
     "segmentation": ("loss.sources=[visible,infrared,seafusion,laplacian,zero-learning]",),
     "registration-affine": ("loss.unsupervised=1",),
+    "realtime": ("data.labels=",),  # without a teacher, whose grids are no labels of this data set
 }
 """Settings of the recipes that bring more of a stage onto the device."""
 STOPS = {"seafusion": (2, 3)}

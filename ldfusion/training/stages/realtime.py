@@ -96,7 +96,9 @@ class RealtimeStage(Stage[RealtimeNetwork]):
         text = torch.stack([f.text[k] for f, k in zip(found, rows, strict=True)]).to(device) if said and found else None
         tone = torch.stack([f.tones[k] for f, k in zip(found, rows, strict=True)]).to(device) if found else None
         fused, cells, coefficients, guides = network(batch["visible"], batch["infrared"], text, tone, (height, width))
-        sentences = [f.sentences[k] if said else "" for f, k in zip(found, rows, strict=True)] or [""] * len(rows)
+        sentences = [""] * len(rows)
+        if said and found:
+            sentences = [f.sentences[k] for f, k in zip(found, rows, strict=True)]
         named = named_targets(sentences)
         if judged or not found:
             out = self.objective(fused, batch, named, tone, cells[:, None, :, None], depth=0.0)

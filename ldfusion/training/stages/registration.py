@@ -114,7 +114,7 @@ class RegistrationStage(Stage[AffineNetwork | VoxelMorph]):
         self.strength = (self.settings.strength[0], self.settings.strength[1])
 
     def sample(self, batch: Mapping[str, Any], seeds: Tensor) -> Windows:
-        """Cut misaligned windows out of a batch of registered frames; the seeds decide on the misalignment."""
+        """Cut misaligned windows (B, C, h, w) out of a batch of registered frames; the seeds decide how they lie."""
         matrices = draw_matrices(seeds.tolist(), self.size, self.ranges, self.strength)
         visible, infrared = batch["visible"], batch["infrared"]
         person = None
@@ -151,7 +151,7 @@ class RegistrationStage(Stage[AffineNetwork | VoxelMorph]):
         return warped
 
     def training_step(self, network: nn.Module, batch: dict[str, Any], step: int) -> dict[str, Tensor]:
-        """Similarity of the warped input, error of the sampling points [pixels], and roughness."""
+        """Similarity of the warped input (B, C, h, w), error of the sampling points [pixels], and roughness."""
         sample = self.sample(batch, batch["seed"])
         warped, error, roughness = self.answer(network, sample)
         similarity = self.similarity(warped, sample.fixed).mean()

@@ -54,7 +54,8 @@ def data(tmp_path: Path) -> DataConfig:
 
 def build(data: DataConfig, **loss: float) -> TextStage:
     torch.manual_seed(0)
-    return TextStage(Experiment(model=MODEL, loss=loss, data=data))
+    sample = {name: loss.pop(name) for name in ("prompts",) if name in loss}
+    return TextStage(Experiment(model=MODEL, loss=loss, sample=sample, data=data))
 
 
 def a_batch(stage: TextStage, data: DataConfig, epoch: int = 0) -> dict[str, Any]:
